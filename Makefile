@@ -1,0 +1,28 @@
+# make test       fetches and starts Kafka and S3, runs every test against them, stops them
+# make fast-test  the tests that need no services; the same as `cargo test --workspace`
+# make ci         format, lints, licences, docs, then `make test`
+# make bench      the end-to-end benchmark against the same services
+# make services   only fetches what the service tests need, into .services/
+
+CARGO ?= cargo
+
+.PHONY: test fast-test ci bench services clean-services
+
+test:
+	scripts/test
+
+fast-test:
+	$(CARGO) test --workspace
+
+ci:
+	.ci/run
+
+bench: services
+	$(CARGO) build --release
+	scripts/services/with $(CARGO) bench --bench end_to_end
+
+services:
+	scripts/services/fetch
+
+clean-services:
+	rm -rf .services

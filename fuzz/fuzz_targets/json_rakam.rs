@@ -1,0 +1,5 @@
+#![no_main]
+
+use alluvium::decode::json::Layout;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| alluvium_fuzz::records(Layout::Rakam, input));

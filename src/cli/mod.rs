@@ -1,0 +1,143 @@
+//! The command line: what a person can ask for, and the exit code that answers.
+//!
+//! 0: done, or drained after SIGTERM or SIGINT. 1: failed while running. 2: the configuration is wrong, and nothing was started.
+//! Logs go to stderr; stdout is for results.
+
+mod logging;
+mod signals;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Loaded};
+use crate::demo;
+use crate::metrics::Metrics;
+use crate::registry::Targets;
+use crate::run::{self, Options, RunError, Stop};
+
+/// Drains event streams into columns: Kafka topics to compressed files per table, each committed only when it is durable.
+#[derive(Debug, Parser)]
+#[command(name = "alluvium", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read, deliver and commit until stopped.
+    Run {
+        /// The .properties file; environment variables (ALLUVIUM_KAFKA_GROUP_ID) win over it.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Stop with exit code 0 once every assigned partition is committed up to the end it had at start.
+        #[arg(long)]
+        until_end: bool,
+    },
+    /// Say whether `run` could start: configuration, target, cluster, topics.
+    Check {
+        /// The .properties file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Show the whole path on this machine: an in-process broker, a generated stream, files in a directory.
+    Demo {
+        /// How many records to stream.
+        #[arg(long, default_value_t = 200_000, value_name = "N")]
+        records: u64,
+        /// Where the files go.
+        #[arg(long, default_value = "demo-output", value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Print every configuration key: type, default, meaning.
+    Config,
+}
+
+/// Runs the program with these targets. A program of one's own calls this from its `main`.
+pub fn main(targets: &Targets) -> ExitCode {
+    // clap exits with 2 by itself when the command line is wrong, and with 0 for --help.
+    let result = match Arguments::parse().command {
+        Command::Run { config, until_end } => run(&config, until_end, targets),
+        Command::Check { config } => check(&config, targets),
+        Command::Demo { records, dir } => show_demo(records, &dir),
+        Command::Config => print(&config::reference_text()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(RunError::Failed(reason)) => {
+            complain(&reason);
+            ExitCode::from(1)
+        }
+        Err(RunError::Configuration(reason)) => {
+            complain(&reason);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(file: &Path, until_end: bool, targets: &Targets) -> Result<(), RunError> {
+    let Loaded { settings, warnings, .. } = load(file, targets)?;
+    logging::start(&settings.log)?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let stop = Stop::default();
+    let runtime = run::runtime()?;
+    signals::ask_on_signal(&runtime, &stop)?;
+    let metrics = metrics()?;
+    let result = runtime.block_on(run::run(&settings, targets, metrics, Options { until_end, stop }));
+    if result.is_ok() {
+        tracing::info!("stopped; everything read is committed");
+    }
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+fn check(file: &Path, targets: &Targets) -> Result<(), RunError> {
+    let Loaded { settings, warnings, .. } = load(file, targets)?;
+    logging::start(&settings.log)?;
+    let runtime = run::runtime()?;
+    let found = runtime.block_on(run::check(&settings, targets));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    let found = found?;
+    for warning in &warnings {
+        print(&format!("warning: {warning}\n"))?;
+    }
+    print(&format!("configuration: {} is good\n{found}\n", file.display()))
+}
+
+fn show_demo(records: u64, directory: &Path) -> Result<(), RunError> {
+    let stop = Stop::default();
+    let runtime = run::runtime()?;
+    signals::ask_on_signal(&runtime, &stop)?;
+    let shown = demo::run(&runtime, records, directory, &metrics()?, &stop);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    print(&shown?)
+}
+
+fn load(file: &Path, targets: &Targets) -> Result<Loaded, RunError> {
+    config::load(file, config::environment(), &targets.custom_names())
+        .map_err(|problems| RunError::Configuration(problems.to_string()))
+}
+
+fn metrics() -> Result<std::sync::Arc<Metrics>, RunError> {
+    Metrics::new().map_err(|error| RunError::Failed(error.to_string()))
+}
+
+/// Results go to stdout. A reader that has gone away, such as `head`, is no failure.
+fn print(text: &str) -> Result<(), RunError> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(RunError::Failed(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn complain(reason: &str) {
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr().lock(), "alluvium: {reason}");
+}

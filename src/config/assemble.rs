@@ -1,0 +1,374 @@
+//! Puts the settings together from values, and finds keys that contradict each other.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use alluvium_objects::{Compression, KeyTemplate, LineLayout, ObjectSettings};
+
+use super::key::Key;
+use super::keys::{self, CLIENT_PREFIX};
+use super::read::{self, Reader};
+use super::secret::{self, Secret};
+use super::settings::{
+    Admin, Columns, Credentials, Flush, JsonLayout, Kafka, Log, LogFormat, Memory, Offset, S3,
+    Settings, Source, Target, UserType,
+};
+
+/// The settings, with stand-ins where the reader found a problem; nothing if there is no stand-in.
+pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<Settings> {
+    let columns = columns(r);
+    let output = output(r, &columns);
+    let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
+    let settings = Settings {
+        source: source(r),
+        kafka: kafka(r),
+        flush: flush(r),
+        columns,
+        memory: memory(r),
+        target: target(r, custom_targets),
+        admin: Admin {
+            listen: r.parsed(&keys::ADMIN_LISTEN, read::listen).flatten(),
+        },
+        log: Log {
+            format: r
+                .choice(&keys::LOG_FORMAT, formats)
+                .unwrap_or(LogFormat::Human),
+            filter: r
+                .parsed(&keys::LOG_LEVEL, read::log_filter)
+                .unwrap_or_default(),
+        },
+        // Last, so that all else has been read.
+        output: output?,
+    };
+    Some(settings)
+}
+
+fn source(r: &mut Reader<'_>) -> Source {
+    r.require(&keys::STREAM_SOURCE);
+    r.choice(&keys::STREAM_SOURCE, [("kafka", ())]);
+    r.require(&keys::DATA_FORMAT);
+    r.choice(&keys::DATA_FORMAT, [("JSON", ())]);
+    let words = [
+        ("RAKAM", JsonLayoutWord::Rakam),
+        ("FABRIC", JsonLayoutWord::Fabric),
+        ("PLAIN", JsonLayoutWord::Plain),
+    ];
+    let word = r.choice(&keys::JSON_LAYOUT, words);
+    let project = r.text(&keys::PROJECT).unwrap_or_default();
+    let collection_field = r.text(&keys::COLLECTION_FIELD);
+    let layout = match word {
+        Some(JsonLayoutWord::Plain) => JsonLayout::Plain {
+            project,
+            collection_field,
+        },
+        Some(JsonLayoutWord::Rakam) => JsonLayout::Rakam,
+        Some(JsonLayoutWord::Fabric) | None => JsonLayout::Fabric,
+    };
+    if word.is_some() && !matches!(layout, JsonLayout::Plain { .. }) {
+        for key in [&keys::PROJECT, &keys::COLLECTION_FIELD] {
+            let fix = "remove it, or set source.data-format.json.layout=PLAIN";
+            contradiction(r, key, "only the layout PLAIN reads it", fix);
+        }
+    }
+    let max_record_size = r.size(&keys::MAX_RECORD_SIZE).unwrap_or_default();
+    Source {
+        layout,
+        max_record_size: usize::try_from(max_record_size).unwrap_or(usize::MAX),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum JsonLayoutWord {
+    Rakam,
+    Fabric,
+    Plain,
+}
+
+fn kafka(r: &mut Reader<'_>) -> Kafka {
+    r.require(&keys::KAFKA_NODES);
+    r.require(&keys::KAFKA_TOPIC);
+    let offsets = [("latest", Offset::Latest), ("earliest", Offset::Earliest)];
+    Kafka {
+        nodes: r
+            .parsed(&keys::KAFKA_NODES, read::nodes)
+            .unwrap_or_default(),
+        topics: r
+            .parsed(&keys::KAFKA_TOPIC, read::topics)
+            .unwrap_or_default(),
+        offset: r
+            .choice(&keys::KAFKA_OFFSET, offsets)
+            .unwrap_or(Offset::Latest),
+        group_id: r.text(&keys::KAFKA_GROUP_ID).unwrap_or_default(),
+        session_timeout: millis(r, &keys::KAFKA_SESSION_TIMEOUT),
+        request_timeout: millis(r, &keys::KAFKA_REQUEST_TIMEOUT),
+        max_poll_records: count(r, &keys::MAX_POLL_RECORDS).map_or(1, NonZeroUsize::get),
+        workers: count(r, &keys::KAFKA_WORKERS),
+        client: passed_through(r, CLIENT_PREFIX),
+    }
+}
+
+/// The settings below `prefix`. All are secrets here: only their reader knows which of them really are.
+fn passed_through(r: &Reader<'_>, prefix: &str) -> BTreeMap<String, Secret> {
+    let text = |key: &str, text: &str| match secret::hides(key, text) {
+        // A password may well end in a space.
+        true => Secret::new(text),
+        false => Secret::new(text.trim()),
+    };
+    let settings = r.below(prefix).into_iter();
+    settings
+        .map(|(key, found)| (key.to_owned(), text(key, &found.text)))
+        .collect()
+}
+
+fn flush(r: &mut Reader<'_>) -> Flush {
+    let cpus = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Flush {
+        max_record_age: r.duration(&keys::STREAM_MAX_FLUSH),
+        max_record_ratio: r.ratio(&keys::STREAM_MEMORY_RATIO),
+        max_row_age: r.duration(&keys::MIDDLEWARE_MAX_FLUSH),
+        max_output_size: r.size(&keys::S3_MAX_DATA_SIZE).unwrap_or_default(),
+        deliveries: count(r, &keys::COMMITTER_THREADS).unwrap_or_else(cpus),
+    }
+}
+
+fn columns(r: &mut Reader<'_>) -> Columns {
+    let types = [
+        ("STRING", UserType::String),
+        ("LONG", UserType::Long),
+        ("INTEGER", UserType::Integer),
+        ("DOUBLE", UserType::Double),
+    ];
+    let columns = Columns {
+        checkpoint: r.text(&keys::CHECKPOINT_FIELD).unwrap_or_default(),
+        user: r.text(&keys::USER_FIELD).unwrap_or_default(),
+        user_type: r
+            .choice(&keys::USER_FIELD_TYPE, types)
+            .unwrap_or(UserType::String),
+        time: r.text(&keys::TIME_FIELD).unwrap_or_default(),
+    };
+    let named = [
+        (&keys::CHECKPOINT_FIELD, &columns.checkpoint),
+        (&keys::USER_FIELD, &columns.user),
+        (&keys::TIME_FIELD, &columns.time),
+    ];
+    for (index, (key, name)) in named.iter().enumerate() {
+        for (other, _) in named
+            .iter()
+            .skip(index + 1)
+            .filter(|(_, n)| n.eq_ignore_ascii_case(name))
+        {
+            // Reported where a person wrote it: either of the two may be a default.
+            let (at, other) = if r.set(key).is_some() {
+                (key, other)
+            } else {
+                (other, key)
+            };
+            let what = format!("names the same column as {}", other.name);
+            contradiction(r, at, &what, "give them different names");
+        }
+    }
+    for (key, name) in [
+        (&keys::USER_FIELD, &columns.user),
+        (&keys::TIME_FIELD, &columns.time),
+    ] {
+        if ["$schema", "$table", "properties"].contains(&name.as_str()) {
+            let fix = "give it another name";
+            contradiction(r, key, "names what every line holds anyway", fix);
+        }
+    }
+    columns
+}
+
+fn memory(r: &mut Reader<'_>) -> Memory {
+    let memory = Memory {
+        max_size: r.size(&keys::MEMORY_MAX_SIZE),
+        heap_ratio: r.ratio(&keys::HEAP_RATIO),
+    };
+    if memory.max_size.is_some() {
+        without_effect(r, &keys::HEAP_RATIO, "memory.max-size decides");
+    }
+    memory
+}
+
+fn target(r: &mut Reader<'_>, custom_targets: &[String]) -> Target {
+    r.require(&keys::TARGET);
+    let builtin = [("s3", Word::S3), ("file", Word::File)].into_iter();
+    let known = || {
+        builtin.clone().chain(
+            custom_targets
+                .iter()
+                .map(|name| (name.as_str(), Word::Custom(name))),
+        )
+    };
+    let word = r.parsed(&keys::TARGET, |text| {
+        match known().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
+            Some((_, word)) => Ok(word),
+            None => {
+                let why = read::unknown_word(&keys::TARGET, text);
+                let custom = custom_targets
+                    .iter()
+                    .map(|name| format!(", {name}"))
+                    .collect::<String>();
+                Err(if custom.is_empty() {
+                    why.into()
+                } else {
+                    format!("{why} (this program has s3, file{custom})")
+                })
+            }
+        }
+    });
+    // All are read, so that bad values are found whatever the target is.
+    let s3 = s3(r);
+    let directory = r.text(&keys::FILE_DIRECTORY).unwrap_or_default().into();
+    match &word {
+        Some(Word::S3) => r.require(&keys::S3_BUCKET),
+        Some(Word::File) => r.require(&keys::FILE_DIRECTORY),
+        _ => {}
+    }
+    if let Some(word) = &word {
+        others_have_no_effect(r, word, custom_targets);
+    }
+    match word {
+        Some(Word::File) => Target::File { directory },
+        Some(Word::Custom(name)) => {
+            let settings = passed_through(r, &format!("target.{name}."));
+            Target::Custom {
+                name: name.into(),
+                settings,
+            }
+        }
+        Some(Word::S3) | None => Target::S3(s3),
+    }
+}
+
+/// A word of `target`.
+#[derive(Clone, PartialEq)]
+enum Word<'a> {
+    S3,
+    File,
+    Custom(&'a str),
+}
+
+fn s3(r: &mut Reader<'_>) -> S3 {
+    let secret = |r: &mut Reader<'_>, key| r.text(key).map(Secret::new);
+    let credentials = match (
+        secret(r, &keys::ACCESS_KEY),
+        secret(r, &keys::SECRET_ACCESS_KEY),
+    ) {
+        (Some(access_key), Some(secret_access_key)) => Some(Credentials {
+            access_key,
+            secret_access_key,
+        }),
+        (None, None) => None,
+        (Some(_), None) => {
+            let fix = "set target.secret-access-key too, or neither";
+            contradiction(r, &keys::ACCESS_KEY, "is set without its secret", fix);
+            None
+        }
+        (None, Some(_)) => {
+            let fix = "set target.access-key too, or neither";
+            contradiction(
+                r,
+                &keys::SECRET_ACCESS_KEY,
+                "is set without the key's id",
+                fix,
+            );
+            None
+        }
+    };
+    S3 {
+        bucket: r.text(&keys::S3_BUCKET).unwrap_or_default(),
+        region: r.text(&keys::S3_REGION),
+        endpoint: r.parsed(&keys::S3_ENDPOINT, read::endpoint),
+        credentials,
+    }
+}
+
+fn others_have_no_effect(r: &mut Reader<'_>, word: &Word<'_>, custom_targets: &[String]) {
+    if *word != Word::S3 {
+        for key in [
+            &keys::S3_BUCKET,
+            &keys::S3_REGION,
+            &keys::S3_ENDPOINT,
+            &keys::ACCESS_KEY,
+            &keys::SECRET_ACCESS_KEY,
+        ] {
+            without_effect(r, key, "the target is not s3");
+        }
+    }
+    if *word != Word::File {
+        without_effect(r, &keys::FILE_DIRECTORY, "the target is not file");
+    }
+    for name in custom_targets
+        .iter()
+        .filter(|name| *word != Word::Custom(name))
+    {
+        let prefix = format!("target.{name}.");
+        for (setting, found) in r.below(&prefix) {
+            let key = format!("{prefix}{setting}");
+            let what = format!("has no effect: the target is not {name}");
+            r.findings().warning(&found.place, &key, what, "remove it");
+        }
+    }
+}
+
+fn output(r: &mut Reader<'_>, columns: &Columns) -> Option<ObjectSettings> {
+    let level = r
+        .whole(&keys::COMPRESSION_LEVEL)
+        .and_then(|level| u32::try_from(level).ok());
+    let words = [("gzip", Compression::Gzip), ("none", Compression::None)];
+    let compression = r.choice(&keys::COMPRESSION, words);
+    let layouts = [("rakam", LineLayout::Rakam), ("flat", LineLayout::Flat)];
+    let layout = r.choice(&keys::TARGET_LAYOUT, layouts);
+    let key = r.parsed(&keys::TARGET_KEY, |text| {
+        let key = KeyTemplate::parse(text).map_err(|error| format!("is refused: {error}"))?;
+        if compression == Some(Compression::None) && text.ends_with(".gz") {
+            return Err("names a gzip file, but target.compression is none".into());
+        }
+        let suits = layout.map_or(Ok(()), |layout| key.suits(layout));
+        suits
+            .map(|()| key)
+            .map_err(|error| format!("is refused: {error}"))
+    });
+    if compression == Some(Compression::None) {
+        without_effect(r, &keys::COMPRESSION_LEVEL, "target.compression is none");
+    }
+    Some(ObjectSettings {
+        key: key?,
+        layout: layout?,
+        compression: compression?,
+        level: level?,
+        time_field: columns.time.clone(),
+        user_field: columns.user.clone(),
+    })
+}
+
+/// Reports a key that somebody set and that cannot go with another.
+fn contradiction(r: &mut Reader<'_>, key: &Key, what: &str, fix: &str) {
+    if let Some(found) = r.set(key) {
+        r.findings().problem(&found.place, key.name, what, fix);
+    }
+}
+
+/// Warns of a key that somebody set and that another makes idle.
+fn without_effect(r: &mut Reader<'_>, key: &Key, why: &str) {
+    if let Some(found) = r.set(key) {
+        r.findings().warning(
+            &found.place,
+            key.name,
+            format!("has no effect: {why}"),
+            "remove it",
+        );
+    }
+}
+
+fn millis(r: &mut Reader<'_>, key: &'static Key) -> Duration {
+    Duration::from_millis(r.whole(key).unwrap_or_default())
+}
+
+fn count(r: &mut Reader<'_>, key: &'static Key) -> Option<NonZeroUsize> {
+    let count = r.whole(key)?;
+    NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))
+}

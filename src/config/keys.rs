@@ -1,0 +1,519 @@
+//! Every key, declared once. Parsing, `alluvium config` and docs/configuration.md all come from here.
+
+use super::key::{Key, Kind, Section};
+
+/// The words of `database.user-field-type`.
+const USER_TYPES: &[&str] = &["STRING", "LONG", "INTEGER", "DOUBLE"];
+
+pub(super) static STREAM_SOURCE: Key = Key::new(
+    Section::Source,
+    "stream.source",
+    Kind::Choice {
+        words: &["kafka"],
+        later: &["kinesis"],
+    },
+    "Where records come from.",
+)
+.required("always");
+
+pub(super) static DATA_FORMAT: Key = Key::new(
+    Section::Source,
+    "source.data-format",
+    Kind::Choice { words: &["JSON"], later: &["AVRO"] },
+    "How a record's payload is encoded. The original's default, `AVRO`, is not served yet, so this must be set.",
+)
+.required("always");
+
+pub(super) static JSON_LAYOUT: Key = Key::new(
+    Section::Source,
+    "source.data-format.json.layout",
+    Kind::Choice { words: &["RAKAM", "FABRIC", "PLAIN"], later: &[] },
+    "Where a JSON record says its table. `RAKAM`: `project`, `collection` and the fields in `properties`. `FABRIC`: all in `data`, with `_project` and `_collection`. `PLAIN`: any object.",
+)
+.default("FABRIC");
+
+pub(super) static PROJECT: Key = Key::new(
+    Section::Source,
+    "source.project",
+    Kind::Text,
+    "Layout `PLAIN` only: the project of every record.",
+)
+.default("default");
+
+pub(super) static COLLECTION_FIELD: Key = Key::new(
+    Section::Source,
+    "source.collection-field",
+    Kind::Text,
+    "Layout `PLAIN` only: the field that names a record's collection.",
+)
+.unset("the topic's name is the collection")
+.example("event_type");
+
+pub(super) static MAX_RECORD_SIZE: Key = Key::new(
+    Section::Source,
+    "source.max-record-size",
+    Kind::Size,
+    "Records with a larger payload become dead letters.",
+)
+.default("16MB");
+
+pub(super) static KAFKA_NODES: Key = Key::new(
+    Section::Kafka,
+    "kafka.nodes",
+    Kind::Nodes,
+    "Brokers to ask first. The port is 9092 if none is given.",
+)
+.required("always")
+.example("broker-1:9092,broker-2:9092");
+
+pub(super) static KAFKA_TOPIC: Key = Key::new(
+    Section::Kafka,
+    "kafka.topic",
+    Kind::Topics,
+    "Topics to read. An entry that begins with `^` is a regular expression (it cannot hold a comma); topics that appear later and match are read too.",
+)
+.required("always")
+.example("events,^web-.*");
+
+pub(super) static KAFKA_OFFSET: Key = Key::new(
+    Section::Kafka,
+    "kafka.offset",
+    Kind::Choice {
+        words: &["latest", "earliest"],
+        later: &[],
+    },
+    "Where to begin in a partition that has no committed offset.",
+)
+.default("latest");
+
+pub(super) static KAFKA_GROUP_ID: Key = Key::new(
+    Section::Kafka,
+    "kafka.group.id",
+    Kind::Text,
+    "The consumer group. Copies of the program with the same group share the partitions.",
+)
+.default("presto_streaming");
+
+pub(super) static KAFKA_SESSION_TIMEOUT: Key = Key::new(
+    Section::Kafka,
+    "kafka.session.timeout.ms",
+    Kind::Whole {
+        least: 1,
+        greatest: 3_600_000,
+        unit: "ms",
+    },
+    "After how long without a heartbeat the group gives a worker's partitions to others.",
+)
+.default("12000");
+
+pub(super) static KAFKA_REQUEST_TIMEOUT: Key = Key::new(
+    Section::Kafka,
+    "kafka.request.timeout.ms",
+    Kind::Whole {
+        least: 10,
+        greatest: 300_000,
+        unit: "ms",
+    },
+    "How long a request to a broker may take.",
+)
+.default("15000");
+
+pub(super) static MAX_POLL_RECORDS: Key = Key::new(
+    Section::Kafka,
+    "max.poll.records",
+    Kind::Whole {
+        least: 1,
+        greatest: 100_000_000,
+        unit: "",
+    },
+    "How many records a worker takes before it looks at anything else.",
+)
+.default("300000");
+
+pub(super) static KAFKA_WORKERS: Key = Key::new(
+    Section::Kafka,
+    "kafka.workers",
+    Kind::Whole {
+        least: 1,
+        greatest: 1024,
+        unit: "",
+    },
+    "Workers of this process: threads with a consumer each.",
+)
+.unset("one per CPU, at most one per partition")
+.example("4");
+
+pub(super) static STREAM_MAX_FLUSH: Key = Key::new(
+    Section::Flushing,
+    "stream.max-flush-duration",
+    Kind::Duration,
+    "How long a record may wait to become a row.",
+)
+.default("15s");
+
+pub(super) static STREAM_MEMORY_RATIO: Key = Key::new(
+    Section::Flushing,
+    "stream.memory-max-flush-ratio",
+    Kind::Ratio,
+    "Records that wait to become rows are decoded at once when they reach this share of the byte budget.",
+)
+.default("0.1");
+
+pub(super) static MIDDLEWARE_MAX_FLUSH: Key = Key::new(
+    Section::Flushing,
+    "middleware.max-flush-duration",
+    Kind::Duration,
+    "How long a row may wait before its span is delivered and committed.",
+)
+.default("60s");
+
+pub(super) static S3_MAX_DATA_SIZE: Key = Key::new(
+    Section::Flushing,
+    "target.aws.s3-max-data-size",
+    Kind::Size,
+    "A span is delivered when its largest output reaches this size, as stored. Holds for every target that stages outputs.",
+)
+.default("256MB");
+
+pub(super) static COMMITTER_THREADS: Key = Key::new(
+    Section::Flushing,
+    "committer.thread.count",
+    Kind::Whole {
+        least: 1,
+        greatest: 4096,
+        unit: "",
+    },
+    "How many spans are delivered at the same time.",
+)
+.unset("one per CPU")
+.example("4");
+
+pub(super) static CHECKPOINT_FIELD: Key = Key::new(
+    Section::Columns,
+    "database.checkpoint-field",
+    Kind::Text,
+    "The first column of every table: when the row's span was opened.",
+)
+.default("_shard_time");
+
+pub(super) static USER_FIELD: Key = Key::new(
+    Section::Columns,
+    "database.user-field-name",
+    Kind::Text,
+    "The column that holds who an event is about.",
+)
+.default("_user");
+
+pub(super) static TIME_FIELD: Key = Key::new(
+    Section::Columns,
+    "database.time-field-name",
+    Kind::Text,
+    "The column that holds when an event happened; always a timestamp.",
+)
+.default("_time");
+
+pub(super) static USER_FIELD_TYPE: Key = Key::new(
+    Section::Columns,
+    "database.user-field-type",
+    Kind::Choice {
+        words: USER_TYPES,
+        later: &[],
+    },
+    "The type of the user column.",
+)
+.default("STRING");
+
+pub(super) static HEAP_RATIO: Key = Key::new(
+    Section::Memory,
+    "memory.heap-ratio",
+    Kind::Ratio,
+    "The byte budget as a share of the memory the process may use: physical memory or the control group's limit, whichever is less.",
+)
+.default("0.6");
+
+pub(super) static MEMORY_MAX_SIZE: Key = Key::new(
+    Section::Memory,
+    "memory.max-size",
+    Kind::Size,
+    "The byte budget, outright.",
+)
+.unset("`memory.heap-ratio` decides")
+.example("512MB");
+
+pub(super) static TARGET: Key = Key::new(
+    Section::Target,
+    "target",
+    Kind::Choice { words: &["s3", "file"], later: &["raptor"] },
+    "Where rows go. A program with targets of its own takes their names too, and hands every `target.<name>.…` key to them.",
+)
+.required("always");
+
+pub(super) static TARGET_KEY: Key = Key::new(
+    Section::Target,
+    "target.key",
+    Kind::Template,
+    "The name of an output. `{project}`, `{collection}`, `{topic}`, `{partition}`, `{from}` and `{to}` (first offset, and the one behind the last) are filled in; the last four are needed. Without `{collection}`, a project's tables share one output. Dead letters go to `_dead_letters/` whatever it says.",
+)
+.unset("the default ends in `.ndjson` if `target.compression` is `none`")
+.default("{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz");
+
+pub(super) static TARGET_LAYOUT: Key = Key::new(
+    Section::Target,
+    "target.json.layout",
+    Kind::Choice { words: &["rakam", "flat"], later: &[] },
+    "How a line looks. `rakam`: time, `$schema`, `$table`, user, and the rest in `properties`. `flat`: all columns at the top.",
+)
+.default("rakam");
+
+pub(super) static COMPRESSION: Key = Key::new(
+    Section::Target,
+    "target.compression",
+    Kind::Choice {
+        words: &["gzip", "none"],
+        later: &[],
+    },
+    "How outputs are compressed.",
+)
+.default("gzip");
+
+pub(super) static COMPRESSION_LEVEL: Key = Key::new(
+    Section::Target,
+    "target.compression-level",
+    Kind::Whole {
+        least: 0,
+        greatest: 9,
+        unit: "",
+    },
+    "0 stores, 1 is fastest, 9 is smallest.",
+)
+.default("6");
+
+pub(super) static S3_BUCKET: Key = Key::new(
+    Section::S3,
+    "target.aws.s3-bucket",
+    Kind::Text,
+    "The bucket.",
+)
+.required("target=s3")
+.example("my-events");
+
+pub(super) static S3_REGION: Key = Key::new(
+    Section::S3,
+    "target.aws.region",
+    Kind::Text,
+    "The bucket's region.",
+)
+.unset("as AWS's default provider chain finds it")
+.example("eu-central-1");
+
+pub(super) static S3_ENDPOINT: Key = Key::new(
+    Section::S3,
+    "target.aws.s3-endpoint",
+    Kind::Endpoint,
+    "A server that speaks S3, if not AWS. Buckets are addressed in the path then. `https://` if no scheme is given.",
+)
+.unset("AWS")
+.example("https://s3.example.com");
+
+pub(super) static ACCESS_KEY: Key = Key::new(
+    Section::S3,
+    "target.access-key",
+    Kind::Text,
+    "The access key's id; set with `target.secret-access-key`.",
+)
+.secret()
+.unset("AWS's default provider chain: environment, profile, instance or task role");
+
+pub(super) static SECRET_ACCESS_KEY: Key = Key::new(
+    Section::S3,
+    "target.secret-access-key",
+    Kind::Text,
+    "The access key's secret; set with `target.access-key`.",
+)
+.secret()
+.unset("AWS's default provider chain");
+
+pub(super) static FILE_DIRECTORY: Key = Key::new(
+    Section::File,
+    "target.file.directory",
+    Kind::Path,
+    "The directory outputs are written below.",
+)
+.required("target=file")
+.example("/var/lib/alluvium");
+
+pub(super) static ADMIN_LISTEN: Key = Key::new(
+    Section::Operation,
+    "admin.listen",
+    Kind::Listen,
+    "Where `/metrics`, `/healthz` and `/readyz` are served; `off` serves none.",
+)
+.default("127.0.0.1:9464");
+
+pub(super) static LOG_FORMAT: Key = Key::new(
+    Section::Operation,
+    "log.format",
+    Kind::Choice {
+        words: &["human", "json"],
+        later: &[],
+    },
+    "How log lines look. They go to standard error.",
+)
+.default("human");
+
+pub(super) static LOG_LEVEL: Key = Key::new(
+    Section::Operation,
+    "log.level",
+    Kind::LogFilter,
+    "What is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`; for single modules, `info,alluvium::source=debug`.",
+)
+.default("info");
+
+/// The served keys, in the order of the documents.
+pub(super) static SERVED: [&Key; 39] = [
+    &STREAM_SOURCE,
+    &DATA_FORMAT,
+    &JSON_LAYOUT,
+    &PROJECT,
+    &COLLECTION_FIELD,
+    &MAX_RECORD_SIZE,
+    &KAFKA_NODES,
+    &KAFKA_TOPIC,
+    &KAFKA_OFFSET,
+    &KAFKA_GROUP_ID,
+    &KAFKA_SESSION_TIMEOUT,
+    &KAFKA_REQUEST_TIMEOUT,
+    &MAX_POLL_RECORDS,
+    &KAFKA_WORKERS,
+    &STREAM_MAX_FLUSH,
+    &STREAM_MEMORY_RATIO,
+    &MIDDLEWARE_MAX_FLUSH,
+    &S3_MAX_DATA_SIZE,
+    &COMMITTER_THREADS,
+    &CHECKPOINT_FIELD,
+    &USER_FIELD,
+    &TIME_FIELD,
+    &USER_FIELD_TYPE,
+    &HEAP_RATIO,
+    &MEMORY_MAX_SIZE,
+    &TARGET,
+    &TARGET_KEY,
+    &TARGET_LAYOUT,
+    &COMPRESSION,
+    &COMPRESSION_LEVEL,
+    &S3_BUCKET,
+    &S3_REGION,
+    &S3_ENDPOINT,
+    &ACCESS_KEY,
+    &SECRET_ACCESS_KEY,
+    &FILE_DIRECTORY,
+    &ADMIN_LISTEN,
+    &LOG_FORMAT,
+    &LOG_LEVEL,
+];
+
+/// The keys of the original that do nothing here, or not yet.
+pub(super) static ORIGINAL: &[Key] = &[
+    Key::later(
+        "committer.duplicate-handler-rocksdb-directory",
+        "de-duplication of Avro records",
+    ),
+    Key::later(
+        "database.whitelisted.collections",
+        "which collections are taken",
+    ),
+    Key::later(
+        "historical.worker",
+        "late records are consumed in the same process",
+    )
+    .harmless("false"),
+    Key::later(
+        "kafka.historical-data-topic",
+        "late records are sent to this topic",
+    ),
+    Key::later(
+        "outdated.day.index",
+        "days of lateness that still are real time",
+    ),
+    Key::later(
+        "historical.max-flush-duration",
+        "flushing of late records, by age",
+    ),
+    Key::later(
+        "historical.max-flush-records",
+        "flushing of late records, by number",
+    ),
+    Key::later("kinesis.stream", "Kinesis source"),
+    Key::later("kinesis.max-records-per-batch", "Kinesis source"),
+    Key::later("kinesis.consumer-dynamodb-table", "Kinesis source"),
+    Key::later(
+        "aws.enable-cloudwatch",
+        "CloudWatch metrics of the Kinesis source",
+    )
+    .harmless("false"),
+    Key::later("aws.kinesis-endpoint", "Kinesis source"),
+    Key::later("aws.dynamodb-endpoint", "Kinesis source"),
+    Key::later(
+        "aws.region",
+        "Kinesis source; for the S3 target, set target.aws.region",
+    ),
+    Key::later(
+        "aws.access-key",
+        "Kinesis source; for the S3 target, set target.access-key",
+    )
+    .secret(),
+    Key::later(
+        "aws.secret-access-key",
+        "Kinesis source; for the S3 target, set target.secret-access-key",
+    )
+    .secret(),
+    Key::later("aws.s3-bulk-bucket", "bulk objects of the Kinesis source"),
+    Key::later(
+        "aws.s3-endpoint",
+        "bulk objects of the Kinesis source; for the S3 target, set target.aws.s3-endpoint",
+    ),
+    Key::later(
+        "metadata.store.jdbc.url",
+        "the catalog of tables; columns are inferred until then",
+    )
+    .secret(),
+    Key::later("metadata.store.jdbc.username", "the catalog of tables"),
+    Key::later("metadata.store.jdbc.password", "the catalog of tables").secret(),
+    Key::later(
+        "metadata.store.jdbc.max-connection",
+        "the catalog of tables",
+    ),
+    Key::later(
+        "metadata.store.jdbc.connection.max-life-time",
+        "the catalog of tables",
+    ),
+    Key::later(
+        "metadata.store.jdbc.connection.max-idle-timeout",
+        "the catalog of tables",
+    ),
+    Key::later(
+        "metadata.store.jdbc.connection.disable-pool",
+        "the catalog of tables",
+    ),
+    Key::later("metadata.store.jdbc.data-source", "the catalog of tables"),
+    Key::later("metadata.store.jdbc.table", "the catalog of tables"),
+    Key::later("raptor.metadata.url", "the Raptor target").secret(),
+    Key::later("raptor.metadata.max-connection", "the Raptor target"),
+    Key::later("raptor.node.id", "the Raptor target"),
+    Key::later("raptor.presto-url", "the Raptor target"),
+    Key::later("raptor.backup.threads", "the Raptor target"),
+    Key::later("raptor.aws.region", "the Raptor target"),
+    Key::later("raptor.aws.s3-bucket", "the Raptor target"),
+    Key::later("raptor.aws.s3-endpoint", "the Raptor target"),
+    Key::no_effect("license.*", "there is no licence to check"),
+    Key::no_effect("log-active", "errors are reported to nobody but the log"),
+    Key::no_effect(
+        "log-identifier",
+        "errors are reported to nobody but the log",
+    ),
+    Key::no_effect("company-name", "errors are reported to nobody but the log"),
+    Key::no_effect("backup.*", "only the Raptor target keeps backups"),
+];
+
+/// What passes through to the Kafka client begins so.
+pub(super) const CLIENT_PREFIX: &str = "kafka.client.";

@@ -1,0 +1,274 @@
+//! Values as types: reads each key by its kind, and reports values that are not of it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::key::{Key, Kind};
+use super::layers::{Found, Values};
+use super::problem::{Findings, shown};
+use super::settings::Topic;
+use super::{duration, size};
+
+/// Reads values and collects what is wrong with them. After a problem it gives a stand-in, so that reading
+/// goes on and all problems are found.
+pub(super) struct Reader<'a> {
+    values: &'a Values,
+    findings: &'a mut Findings,
+    /// The file's name, the place of what is missing.
+    file: &'a str,
+    #[cfg(test)]
+    pub(super) keys_read: std::collections::BTreeSet<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(values: &'a Values, findings: &'a mut Findings, file: &'a str) -> Self {
+        Self {
+            values,
+            findings,
+            file,
+            #[cfg(test)]
+            keys_read: Default::default(),
+        }
+    }
+
+    pub(super) fn findings(&mut self) -> &mut Findings {
+        self.findings
+    }
+
+    /// What the file or a variable says of `key`.
+    pub(super) fn set(&self, key: &Key) -> Option<&'a Found> {
+        self.values.get(key.name).filter(|found| found.is_set())
+    }
+
+    /// What somebody set that begins with `prefix`: the rest of each key, with its value as it is written.
+    pub(super) fn below(&self, prefix: &str) -> Vec<(&'a str, &'a Found)> {
+        let set = self.values.iter().filter(|(_, found)| found.is_set());
+        set.filter_map(|(key, found)| Some((key.strip_prefix(prefix)?, found)))
+            .collect()
+    }
+
+    /// The value of `key` by `parse`, whose error is what is wrong with it, such as "is too large".
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static Key,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        #[cfg(test)]
+        self.keys_read.insert(key.name);
+        let found = self.values.get(key.name)?;
+        let text = found.text.trim();
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let what = format!("{} {why}", shown(key.name, key.secret, text));
+                let fix = format!("write {}{}", key.kind.expected(), example(key));
+                self.findings.problem(&found.place, key.name, what, fix);
+                None
+            }
+        }
+    }
+
+    /// Reports that `key` must be set, if it is not.
+    pub(super) fn require(&mut self, key: &'static Key) {
+        if !self.values.contains_key(key.name) {
+            let when = match key.required {
+                "" | "always" => "is missing".into(),
+                when => format!("is missing, and {when} needs it"),
+            };
+            self.findings.problem(
+                self.file,
+                key.name,
+                when,
+                format!("add {}={}", key.name, key.sample()),
+            );
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &'static Key) -> Option<String> {
+        self.parsed(key, |text| Ok(text.to_owned()))
+    }
+
+    /// One of `words`, which stand for values; the first if it is none of them.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static Key,
+        words: impl IntoIterator<Item = (&'static str, T)> + Clone,
+    ) -> Option<T> {
+        self.parsed(key, |text| {
+            let mut known = words.into_iter();
+            match known.find(|(word, _)| word.eq_ignore_ascii_case(text)) {
+                Some((_, value)) => Ok(value),
+                None => Err(unknown_word(key, text).into()),
+            }
+        })
+    }
+
+    pub(super) fn duration(&mut self, key: &'static Key) -> Duration {
+        self.parsed(key, duration::parse).unwrap_or_default()
+    }
+
+    pub(super) fn size(&mut self, key: &'static Key) -> Option<u64> {
+        self.parsed(key, size::parse)
+    }
+
+    pub(super) fn ratio(&mut self, key: &'static Key) -> f64 {
+        let parse = |text: &str| match text.parse::<f64>() {
+            Ok(ratio) if ratio > 0.0 && ratio <= 1.0 => Ok(ratio),
+            Ok(_) => Err("is out of range".into()),
+            Err(_) => Err("is not a number".into()),
+        };
+        self.parsed(key, parse).unwrap_or(1.0)
+    }
+
+    /// A whole number within the key's bounds.
+    pub(super) fn whole(&mut self, key: &'static Key) -> Option<u64> {
+        let bounds = match key.kind {
+            Kind::Whole {
+                least, greatest, ..
+            } => least..=greatest,
+            _ => 0..=u64::MAX,
+        };
+        self.parsed(key, |text| match text.parse::<u64>() {
+            Ok(number) if bounds.contains(&number) => Ok(number),
+            Ok(_) => Err("is out of range".into()),
+            Err(_) => Err("is not a whole number in range".into()),
+        })
+    }
+}
+
+/// What is wrong with a word that is none of the key's.
+pub(super) fn unknown_word(key: &Key, text: &str) -> &'static str {
+    match key.kind {
+        Kind::Choice { later, .. } if later.iter().any(|word| word.eq_ignore_ascii_case(text)) => {
+            "is not served yet"
+        }
+        _ => "is not known",
+    }
+}
+
+fn example(key: &Key) -> String {
+    match (key.kind, key.sample()) {
+        (Kind::Choice { .. }, _) | (_, "") => String::new(),
+        (_, sample) => format!(", for example {}={sample}", key.name),
+    }
+}
+
+/// Entries of a comma-separated list, without white space around them and without empty ones.
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+}
+
+fn all<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let all = entries(text)
+        .map(|entry| parse(entry).map_err(|why| format!("has the entry {entry:?}, which {why}")))
+        .collect::<Result<Vec<_>, _>>()?;
+    if all.is_empty() {
+        Err("has no entry".into())
+    } else {
+        Ok(all)
+    }
+}
+
+/// Brokers as `host:port`.
+pub(super) fn nodes(text: &str) -> Result<Vec<String>, String> {
+    all(text, |entry| {
+        if entry.contains("://") {
+            return Err("has a scheme (set kafka.client.security.protocol instead)".into());
+        }
+        let bracketed = entry
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'));
+        let (host, port) = match bracketed {
+            Some((address, port)) => {
+                let address = address.parse::<std::net::Ipv6Addr>();
+                let address = address.map_err(|_| "is not an IPv6 address".to_owned())?;
+                (
+                    format!("[{address}]"),
+                    port.strip_prefix(':')
+                        .or(Some(port).filter(|p| !p.is_empty())),
+                )
+            }
+            None => match entry.split_once(':') {
+                Some((host, port)) => (host.to_owned(), Some(port)),
+                None => (entry.to_owned(), None),
+            },
+        };
+        let letters = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if bracketed.is_none() && (host.is_empty() || !host.chars().all(letters)) {
+            return Err("is not a host".into());
+        }
+        match port.map_or(Ok(9092), str::parse::<u16>) {
+            Ok(port) if port > 0 => Ok(format!("{host}:{port}")),
+            _ => Err("has a port that is not from 1 to 65535".into()),
+        }
+    })
+}
+
+/// Topics, and patterns that compile.
+pub(super) fn topics(text: &str) -> Result<Vec<Topic>, String> {
+    const LONGEST: usize = 249;
+    all(text, |entry| {
+        if entry.starts_with('^') {
+            return match regex::Regex::new(entry) {
+                Ok(_) => Ok(Topic::Pattern(entry.into())),
+                Err(error) => {
+                    let why = error.to_string();
+                    let why = why
+                        .lines()
+                        .last()
+                        .unwrap_or_default()
+                        .trim_start_matches("error: ");
+                    Err(format!("is no regular expression: {why}"))
+                }
+            };
+        }
+        let letters = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if entry.len() > LONGEST || !entry.chars().all(letters) || matches!(entry, "." | "..") {
+            return Err("is not the name of a topic".into());
+        }
+        Ok(Topic::Name(entry.into()))
+    })
+}
+
+/// A socket address, or nothing for `off`.
+pub(super) fn listen(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| "is not an IP address with a port".into())
+}
+
+/// A URL with scheme and host, without a slash at its end.
+pub(super) fn endpoint(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+    let scheme = scheme.to_ascii_lowercase();
+    if scheme != "http" && scheme != "https" {
+        return Err("has a scheme other than http and https".into());
+    }
+    if rest.contains('@') {
+        return Err("has a user (set target.access-key instead)".into());
+    }
+    let host = rest.trim_end_matches('/');
+    let letters = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
+    if host.is_empty() || host.starts_with([':', '/']) || !host.chars().all(letters) {
+        return Err("has no host, or something that is no part of one".into());
+    }
+    Ok(format!("{scheme}://{host}"))
+}
+
+/// Comma-separated levels and `module=level`.
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let level = |entry: &str| {
+        let level = entry.rsplit_once('=').map_or(entry, |(_, level)| level);
+        match LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
+            true => Ok(entry.to_owned()),
+            false => Err("ends in no level".into()),
+        }
+    };
+    all(text, level).map(|entries| entries.join(","))
+}

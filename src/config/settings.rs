@@ -1,0 +1,217 @@
+//! The configuration as the rest of the program sees it: typed, checked, complete.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use alluvium_objects::ObjectSettings;
+
+use super::secret::Secret;
+
+/// Everything that is configured. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How payloads become rows.
+    pub source: Source,
+    /// The Kafka consumer.
+    pub kafka: Kafka,
+    /// When spans are sealed and how many are delivered at once.
+    pub flush: Flush,
+    /// Columns with a role.
+    pub columns: Columns,
+    /// What the byte budget is made from; see [`super::memory::budget`].
+    pub memory: Memory,
+    /// Where rows go.
+    pub target: Target,
+    /// `target.key`, `target.json.layout`, `target.compression` and its level, with the names of the time and
+    /// user columns: how rows become outputs, for targets that write objects.
+    pub output: ObjectSettings,
+    /// What is seen from outside.
+    pub admin: Admin,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// How payloads become rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// `source.data-format.json.layout`, with what only one layout has.
+    pub layout: JsonLayout,
+    /// `source.max-record-size`: payloads of more bytes become dead letters.
+    pub max_record_size: usize,
+}
+
+/// Where a JSON record says its table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonLayout {
+    /// `project`, `collection`, `properties`.
+    Rakam,
+    /// All in `data`.
+    Fabric,
+    /// Any object.
+    Plain {
+        /// `source.project`: the project of every record.
+        project: String,
+        /// `source.collection-field`; without it, the topic's name is the collection.
+        collection_field: Option<String>,
+    },
+}
+
+/// The Kafka consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kafka {
+    /// `kafka.nodes`: each `host:port`. Never empty.
+    pub nodes: Vec<String>,
+    /// `kafka.topic`. Never empty.
+    pub topics: Vec<Topic>,
+    /// `kafka.offset`.
+    pub offset: Offset,
+    /// `kafka.group.id`.
+    pub group_id: String,
+    /// `kafka.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `kafka.request.timeout.ms`.
+    pub request_timeout: Duration,
+    /// `max.poll.records`.
+    pub max_poll_records: usize,
+    /// `kafka.workers`; if not set, one per CPU. Never more than partitions.
+    pub workers: Option<NonZeroUsize>,
+    /// `kafka.client.…`: librdkafka's settings, by librdkafka's names. None that delivery depends on.
+    pub client: BTreeMap<String, Secret>,
+}
+
+/// One entry of `kafka.topic`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The topic of this name.
+    Name(String),
+    /// All topics that match; begins with `^`.
+    Pattern(String),
+}
+
+/// Where to begin in a partition without a committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offset {
+    /// With what is written from now on.
+    Latest,
+    /// With the oldest record that is kept.
+    Earliest,
+}
+
+/// When spans are sealed and how many are delivered at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flush {
+    /// `stream.max-flush-duration`: how long bytes may wait to become rows.
+    pub max_record_age: Duration,
+    /// `stream.memory-max-flush-ratio`: the share of the byte budget that bytes may wait in.
+    pub max_record_ratio: f64,
+    /// `middleware.max-flush-duration`: how long rows may wait to be delivered.
+    pub max_row_age: Duration,
+    /// `target.aws.s3-max-data-size`: bytes, as stored, of the largest output of a span.
+    pub max_output_size: u64,
+    /// `committer.thread.count`: spans delivered at once.
+    pub deliveries: NonZeroUsize,
+}
+
+/// Columns with a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// `database.checkpoint-field`: when the span was opened; the first column.
+    pub checkpoint: String,
+    /// `database.user-field-name`.
+    pub user: String,
+    /// `database.user-field-type`.
+    pub user_type: UserType,
+    /// `database.time-field-name`.
+    pub time: String,
+}
+
+/// The type of the user column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserType {
+    /// Text.
+    String,
+    /// A 64-bit whole number.
+    Long,
+    /// A whole number; kept with 64 bits too.
+    Integer,
+    /// A 64-bit floating-point number.
+    Double,
+}
+
+/// What the byte budget is made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory {
+    /// `memory.max-size`: bytes, outright.
+    pub max_size: Option<u64>,
+    /// `memory.heap-ratio`: above 0, at most 1.
+    pub heap_ratio: f64,
+}
+
+/// Where rows go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Objects in a bucket.
+    S3(S3),
+    /// Files of this machine.
+    File {
+        /// `target.file.directory`.
+        directory: PathBuf,
+    },
+    /// A target of the user's own program.
+    Custom {
+        /// Its name, as the program registered it.
+        name: String,
+        /// Its `target.<name>.…` keys, without that prefix.
+        settings: BTreeMap<String, Secret>,
+    },
+}
+
+/// A bucket and how to get at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3 {
+    /// `target.aws.s3-bucket`.
+    pub bucket: String,
+    /// `target.aws.region`; if not set, as the default provider chain finds it.
+    pub region: Option<String>,
+    /// `target.aws.s3-endpoint`: a URL with its scheme. If set, buckets are addressed in the path.
+    pub endpoint: Option<String>,
+    /// `target.access-key`, `target.secret-access-key`; if not set, the default provider chain.
+    pub credentials: Option<Credentials>,
+}
+
+/// An access key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The key's id.
+    pub access_key: Secret,
+    /// The key's secret.
+    pub secret_access_key: Secret,
+}
+
+/// What is seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// `admin.listen`; nothing if `off`.
+    pub listen: Option<SocketAddr>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `log.format`.
+    pub format: LogFormat,
+    /// `log.level`: comma-separated levels and `module=level`.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}

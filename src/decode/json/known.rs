@@ -1,0 +1,141 @@
+//! Field names seen before, recognised without reading them again.
+//!
+//! Records of one kind name their fields in one order. So the name that followed another one last
+//! time is compared with the bytes that are next; only if it differs is the name read and looked
+//! up. Each name has a number, by which a row is searched for duplicates and a table for columns.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+
+/// More spellings than this are forgotten, and learnt anew.
+const MAX_SPELLINGS: usize = 4096;
+/// Longer spellings, quotes included, are not learnt.
+const MAX_WRITTEN: usize = 128;
+
+const NONE: u32 = u32::MAX;
+
+/// A name as it was written and as it is called.
+#[derive(Debug)]
+pub(super) struct Spelling {
+    /// With its quotes.
+    pub(super) written: Box<[u8]>,
+    /// What it is called, if not by the bytes between the quotes.
+    pub(super) name: Option<Box<str>>,
+    pub(super) number: u32,
+    /// What followed it lately, the latest change first.
+    next: [u32; 2],
+}
+
+/// The names a decoder has learnt.
+#[derive(Debug)]
+pub(super) struct Known {
+    spellings: Vec<Spelling>,
+    by_written: HashMap<Box<[u8]>, u32>,
+    numbers: HashMap<String, u32>,
+    /// For each number, the last row that had the name.
+    seen: Vec<u64>,
+    row: u64,
+    /// What rows began with lately.
+    first: [u32; 2],
+    /// Tells this numbering from every other one in the process.
+    numbering: u64,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        static NUMBERINGS: AtomicU64 = AtomicU64::new(1);
+        Self {
+            spellings: Vec::new(),
+            by_written: HashMap::new(),
+            numbers: HashMap::new(),
+            seen: Vec::new(),
+            row: 0,
+            first: [NONE; 2],
+            numbering: NUMBERINGS.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Known {
+    /// Begins a row; returns the numbering that holds for it.
+    pub(super) fn begin(&mut self) -> u64 {
+        if self.spellings.len() >= MAX_SPELLINGS {
+            *self = Self::default();
+        }
+        self.row += 1;
+        self.numbering
+    }
+
+    #[inline]
+    pub(super) fn get(&self, spelling: u32) -> &Spelling {
+        &self.spellings[spelling as usize]
+    }
+
+    /// The spelling that is next in `rest`, if it followed `last` lately.
+    #[inline]
+    pub(super) fn guess(&self, last: Option<u32>, rest: &[u8]) -> Option<u32> {
+        let next = last.map_or(self.first, |last| self.get(last).next);
+        next.into_iter().find(|&spelling| {
+            self.spellings
+                .get(spelling as usize)
+                .is_some_and(|spelling| starts_with(rest, &spelling.written))
+        })
+    }
+
+    /// The spelling that follows `last` now, which is learnt if it is new. `None` if there is no room for it.
+    pub(super) fn learn(&mut self, last: Option<u32>, written: &[u8], name: &str) -> Option<u32> {
+        let spelling = match self.by_written.get(written) {
+            Some(&spelling) => spelling,
+            None => self.add(written, name)?,
+        };
+        let next = match last {
+            Some(last) => &mut self.spellings[last as usize].next,
+            None => &mut self.first,
+        };
+        *next = [spelling, next[0]];
+        Some(spelling)
+    }
+
+    fn add(&mut self, written: &[u8], name: &str) -> Option<u32> {
+        if written.len() > MAX_WRITTEN || self.spellings.len() >= MAX_SPELLINGS {
+            return None;
+        }
+        let number = self.seen.len() as u32;
+        let number = *self.numbers.entry_ref(name).or_insert(number);
+        if number as usize == self.seen.len() {
+            self.seen.push(0);
+        }
+        let spelling = self.spellings.len() as u32;
+        let as_written = &written[1..written.len() - 1] == name.as_bytes();
+        self.spellings.push(Spelling {
+            written: written.into(),
+            name: (!as_written).then(|| name.into()),
+            number,
+            next: [NONE; 2],
+        });
+        self.by_written.insert(written.into(), spelling);
+        Some(spelling)
+    }
+
+    /// Notes that the row has a field of that name; false if it had one before.
+    #[inline]
+    pub(super) fn is_new(&mut self, number: u32) -> bool {
+        let seen = &mut self.seen[number as usize];
+        std::mem::replace(seen, self.row) != self.row
+    }
+}
+
+/// Whether `bytes` starts with `start`, compared word by word: most names are a few words long.
+#[inline]
+fn starts_with(bytes: &[u8], start: &[u8]) -> bool {
+    let Some(bytes) = bytes.get(..start.len()) else { return false };
+    let (words, starts) = (bytes.as_chunks::<8>(), start.as_chunks::<8>());
+    if words.0.iter().zip(starts.0).any(|(a, b)| u64::from_le_bytes(*a) != u64::from_le_bytes(*b)) {
+        return false;
+    }
+    match (bytes.last_chunk::<8>(), start.last_chunk::<8>()) {
+        (Some(a), Some(b)) => u64::from_le_bytes(*a) == u64::from_le_bytes(*b),
+        _ => words.1.iter().zip(starts.1).all(|(a, b)| a == b),
+    }
+}

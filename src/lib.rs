@@ -1,0 +1,34 @@
+//! Alluvium drains event streams into columns.
+//!
+//! It reads partitions of a stream, decodes payloads into the rows of tables, delivers them to a target as Arrow
+//! record batches, and moves the stream's checkpoint only when the target has made them durable.
+//!
+//! The modules, in the order a record meets them:
+//! * [`record`]: the nouns;
+//! * [`source`]: brings records in and keeps checkpoints;
+//! * [`decode`]: payload bytes to a row;
+//! * [`table`]: rows to columns;
+//! * [`flush`]: when to seal a span;
+//! * [`deliver`]: write and commit, with retry;
+//! * [`worker`]: the loop that joins these;
+//!
+//! and around them [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`run`] (the process's shape), [`demo`] and
+//! [`cli`].
+
+pub mod record;
+pub mod source;
+pub mod decode;
+pub mod table;
+pub mod flush;
+pub mod deliver;
+pub mod worker;
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod metrics;
+pub mod registry;
+pub mod run;
+
+pub use registry::Targets;

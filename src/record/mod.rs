@@ -1,0 +1,28 @@
+//! The nouns of the program: what is read, where it stands, and where it goes.
+//!
+//! Everything else knows this module; it knows nothing but the nouns it shares with targets.
+
+mod row;
+
+pub use alluvium_target::{Partition, Position, Span, SpanStart, Table, dead_letters};
+pub use row::{Cell, Field, Piece, Row, RowBuffer, Value};
+
+/// One message of a stream, borrowed from the client that received it.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Where it stands in its partition.
+    pub position: Position,
+    /// Its time in milliseconds since the epoch, if the stream knows one.
+    pub timestamp: Option<i64>,
+    /// Its key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// Its payload; `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+}
+
+impl Record<'_> {
+    /// Bytes of key and payload.
+    pub fn bytes(&self) -> usize {
+        self.key.map_or(0, <[u8]>::len) + self.payload.map_or(0, <[u8]>::len)
+    }
+}

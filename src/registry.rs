@@ -1,0 +1,104 @@
+//! The targets there are, by the name `target` has in the configuration.
+//!
+//! The only module that knows target crates. A program of one's own adds targets here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use alluvium_objects::{ObjectTarget, Store};
+use alluvium_target::{Target, TargetError};
+use alluvium_target_file::FileStore;
+use alluvium_target_s3::{S3Settings, S3Store, StaticKeys};
+
+use crate::config::settings::{self, Settings};
+
+/// Makes a target from its `target.<name>.…` keys, given without that prefix.
+type Make =
+    dyn Fn(&BTreeMap<String, String>) -> Result<Arc<dyn Target>, TargetError> + Send + Sync;
+
+/// Targets by name: `s3`, `file`, and those a program adds.
+#[derive(Default)]
+pub struct Targets {
+    custom: BTreeMap<String, Box<Make>>,
+}
+
+impl Targets {
+    /// `s3` and `file`.
+    pub fn standard() -> Self {
+        Self::default()
+    }
+
+    /// Adds a target under a new name. `make` gets the keys `target.<name>.…` without that prefix.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: &str,
+        make: impl Fn(&BTreeMap<String, String>) -> Result<Arc<dyn Target>, TargetError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.custom.insert(name.to_owned(), Box::new(make));
+        self
+    }
+
+    /// The names added with [`Targets::with`].
+    pub fn custom_names(&self) -> Vec<&str> {
+        self.custom.keys().map(String::as_str).collect()
+    }
+
+    /// Makes the configured target. Does not ask it whether it works.
+    ///
+    /// # Errors
+    /// [`TargetError::Misconfigured`] if its settings cannot work.
+    pub async fn open(&self, settings: &Settings) -> Result<Arc<dyn Target>, TargetError> {
+        match &settings.target {
+            settings::Target::File { directory } => {
+                let store = FileStore::new(directory);
+                Ok(Arc::new(objects(store, settings)?))
+            }
+            settings::Target::S3(s3) => {
+                let store = S3Store::connect(s3_settings(s3)).await?;
+                Ok(Arc::new(objects(store, settings)?))
+            }
+            settings::Target::Custom { name, settings } => {
+                let make = self.custom.get(name).ok_or_else(|| {
+                    TargetError::Misconfigured(format!("this program has no target '{name}'"))
+                })?;
+                let keys = settings
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+                    .collect();
+                make(&keys)
+            }
+        }
+    }
+}
+
+fn objects<S: Store>(store: S, settings: &Settings) -> Result<ObjectTarget<S>, TargetError> {
+    ObjectTarget::new(store, settings.output.clone())
+        .map_err(|error| TargetError::Misconfigured(format!("target.key: {error}")))
+}
+
+fn s3_settings(s3: &settings::S3) -> S3Settings {
+    let mut to = S3Settings::new(&s3.bucket);
+    to.region.clone_from(&s3.region);
+    to.endpoint.clone_from(&s3.endpoint);
+    to.keys = s3.credentials.as_ref().map(|credentials| StaticKeys {
+        access_key: credentials.access_key.expose().to_owned(),
+        secret_key: credentials.secret_access_key.expose().to_owned(),
+    });
+    to
+}
+
+/// What the target is called in logs: never with credentials.
+pub fn describe(settings: &Settings) -> String {
+    match &settings.target {
+        settings::Target::File { directory } => format!("files in {}", directory.display()),
+        settings::Target::S3(s3) => match &s3.endpoint {
+            Some(endpoint) => format!("s3 bucket {} at {endpoint}", s3.bucket),
+            None => format!("s3 bucket {}", s3.bucket),
+        },
+        settings::Target::Custom { name, .. } => format!("target {name}"),
+    }
+}

@@ -1,0 +1,427 @@
+//! From settings to running workers, and to their end.
+//!
+//! Owns the process's shape: the runtime that writes and answers, a thread for each worker, the signals that
+//! end them. Decides nothing about records.
+
+mod summary;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use alluvium_target::TargetError;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::config::memory::{self, MemoryUnknown};
+use crate::config::settings::{self, Settings};
+use crate::decode::json::{JsonDecoder, JsonSettings, Layout};
+use crate::deliver::Backoff;
+use crate::flush::Policy;
+use crate::metrics::{Health, Metrics};
+use crate::record::{Partition, Position};
+use crate::registry::{self, Targets};
+use crate::source::SourceError;
+use crate::source::kafka::{self, Begin, KafkaSettings, KafkaSource};
+use crate::table::{ColumnSettings, UserType};
+use crate::worker::{Budget, Ends, Shared, SystemClock, Worker, WorkerError};
+
+/// Rows of one batch: a few thousand stay in the processor's cache.
+const BATCH_ROWS: usize = 4096;
+/// Payload bytes of one batch.
+const BATCH_BYTES: usize = 4 << 20;
+/// Spans of one partition that may be on their way at once.
+const MAX_IN_FLIGHT: usize = 3;
+/// Where answers are given when nobody has chosen an address.
+const DEFAULT_LISTEN: &str = "127.0.0.1:9464";
+
+/// Why the program could not do its work, named by its exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Something that a person must change before it can start: exit code 2.
+    #[error("{0}")]
+    Configuration(String),
+    /// It failed while running: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<TargetError> for RunError {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Unavailable(_) => Self::Failed(error.to_string()),
+            _ => Self::Configuration(error.to_string()),
+        }
+    }
+}
+
+impl From<SourceError> for RunError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Unavailable(_) => Self::Failed(error.to_string()),
+            SourceError::Misconfigured(_) => Self::Configuration(error.to_string()),
+        }
+    }
+}
+
+impl From<MemoryUnknown> for RunError {
+    fn from(error: MemoryUnknown) -> Self {
+        Self::Configuration(error.to_string())
+    }
+}
+
+impl From<WorkerError> for RunError {
+    fn from(error: WorkerError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Asks a running program to stop. Clones ask the same program.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<(AtomicBool, Notify)>);
+
+impl Stop {
+    /// Asks once and for all.
+    pub fn ask(&self) {
+        self.0.0.store(true, Ordering::Relaxed);
+        self.0.1.notify_waiters();
+    }
+
+    /// Whether somebody has asked.
+    pub fn asked(&self) -> bool {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps, but not beyond the asking.
+    async fn sleep(&self, time: Duration) {
+        let asked = self.0.1.notified();
+        if !self.asked() {
+            let _ = tokio::time::timeout(time, asked).await;
+        }
+    }
+}
+
+/// The threads that writes, answers and timers run on.
+///
+/// # Errors
+/// If the system gives no threads.
+pub fn runtime() -> Result<Runtime, RunError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("alluvium-io")
+        .enable_all()
+        .build()
+        .map_err(|error| RunError::Failed(format!("cannot start threads: {error}")))
+}
+
+/// What a run is asked to do besides its settings.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// End once every assigned partition is committed up to the end it had at start.
+    pub until_end: bool,
+    /// Ends the run early.
+    pub stop: Stop,
+}
+
+/// Runs until it is asked to stop, the end is reached, or something fails for good.
+///
+/// # Errors
+/// See [`RunError`]. Whatever was not committed is read again by the next run.
+pub async fn run(
+    settings: &Settings,
+    targets: &Targets,
+    metrics: Arc<Metrics>,
+    options: Options,
+) -> Result<(), RunError> {
+    let stop = options.stop;
+    let target = targets.open(settings).await?;
+    until_available("target", &stop, async || target.check().await.map_err(RunError::from)).await?;
+    let budget_bytes = memory::budget(&settings.memory, std::path::Path::new("/"))?;
+    let mut kafka = kafka_settings(settings);
+    let mut found = Found::default();
+    until_available("kafka", &stop, async || {
+        found = find(&kafka, options.until_end).await?;
+        Ok(())
+    })
+    .await?;
+    if stop.asked() {
+        return Ok(());
+    }
+    let workers = worker_count(settings, found.partitions.len());
+    kafka.prefetch_bytes = usize::try_from(budget_bytes / 8).unwrap_or(usize::MAX) / workers;
+    let health = Arc::new(Health::new(workers));
+    let answering = answer(settings, &metrics, &health).await?;
+    let ends = options.until_end.then(|| Arc::new(Ends::new(found.ends, workers)));
+    let prefetch = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
+    let shared = Shared {
+        target,
+        columns: Arc::new(column_settings(settings)),
+        policy: policy(settings),
+        building_limit: building_limit(settings, budget_bytes, workers),
+        max_poll: settings.kafka.max_poll_records,
+        budget: Arc::new(Budget::new(budget_bytes - prefetch.min(budget_bytes / 2), metrics.clone())),
+        metrics: metrics.clone(),
+        health,
+        runtime: Handle::current(),
+        attempts: Arc::new(Semaphore::new(settings.flush.deliveries.get())),
+        ends: ends.clone(),
+    };
+    announce(settings, &found.partitions, workers, budget_bytes);
+    let crew = Crew::start(settings, &kafka, workers, &shared, &stop)?;
+    let summary = tokio::spawn(summary::every_minute(metrics));
+    let result = crew.until_done(ends.as_deref(), &stop).await;
+    summary.abort();
+    if let Some(answering) = answering {
+        answering.abort();
+    }
+    result
+}
+
+/// Answers whether a run with these settings could start, without starting one.
+///
+/// # Errors
+/// What would keep it from starting, or that something did not answer.
+pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, RunError> {
+    memory::budget(&settings.memory, std::path::Path::new("/"))?;
+    let target = targets.open(settings).await?;
+    target.check().await?;
+    let found = find(&kafka_settings(settings), false).await?;
+    if found.partitions.is_empty() {
+        let topics = settings.kafka.topics.iter().map(topic_text).collect::<Vec<_>>().join(", ");
+        return Err(RunError::Configuration(format!(
+            "kafka.topic: no topic of the cluster matches {topics}: create it, or correct the name"
+        )));
+    }
+    Ok(format!(
+        "target: {} is writable\nkafka: {} partitions to read with {} workers",
+        registry::describe(settings),
+        found.partitions.len(),
+        worker_count(settings, found.partitions.len()),
+    ))
+}
+
+/// Tries until it works, fails for good, or nobody waits any more: a cluster or bucket that is down when the program
+/// starts is no different from one that goes down later.
+async fn until_available(
+    what: &str,
+    stop: &Stop,
+    mut attempt: impl AsyncFnMut() -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    let mut backoff = Backoff::new(1);
+    while !stop.asked() {
+        match attempt().await {
+            Err(RunError::Failed(reason)) => {
+                let delay = backoff.next_delay().min(Duration::from_secs(15));
+                tracing::warn!(what, retry_in = ?delay, reason, "not available yet; trying again");
+                stop.sleep(delay).await;
+            }
+            result => return result,
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    partitions: Vec<Partition>,
+    ends: HashMap<Partition, Position>,
+}
+
+/// What the cluster has for us. Asked on a thread of its own, because librdkafka's questions block.
+async fn find(kafka: &KafkaSettings, ends: bool) -> Result<Found, RunError> {
+    let kafka = kafka.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let partitions = kafka::partitions(&kafka)?;
+        let ends = if ends { kafka::ends(&kafka, &partitions)? } else { HashMap::new() };
+        Ok::<_, SourceError>(Found { partitions, ends })
+    });
+    let found = asked.await.map_err(|error| RunError::Failed(error.to_string()))?;
+    Ok(found?)
+}
+
+fn worker_count(settings: &Settings, partitions: usize) -> usize {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = settings.kafka.workers.map_or(cpus, std::num::NonZero::get);
+    wanted.min(partitions).max(1)
+}
+
+async fn answer(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
+) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>, RunError> {
+    let Some(address) = settings.admin.listen else { return Ok(None) };
+    match crate::admin::listen(address).await {
+        Ok(listener) => {
+            let (metrics, health) = (metrics.clone(), health.clone());
+            Ok(Some(tokio::spawn(crate::admin::serve(listener, metrics, health))))
+        }
+        // A second copy on the same machine is no mistake; an address somebody chose must work.
+        Err(error) if address.to_string() == DEFAULT_LISTEN => {
+            tracing::warn!(%address, %error, "no metrics: the default address is taken; set admin.listen to another one or to off");
+            Ok(None)
+        }
+        Err(error) => Err(RunError::Configuration(format!(
+            "admin.listen: cannot listen on {address}: {error}"
+        ))),
+    }
+}
+
+fn announce(settings: &Settings, partitions: &[Partition], workers: usize, budget: u64) {
+    let topics = settings.kafka.topics.iter().map(topic_text).collect::<Vec<_>>().join(", ");
+    let admin = settings.admin.listen.map_or_else(|| "off".into(), |address| format!("http://{address}/metrics"));
+    tracing::info!(
+        source = "kafka",
+        nodes = settings.kafka.nodes.join(","),
+        topics,
+        group = settings.kafka.group_id,
+        target = registry::describe(settings),
+        partitions = partitions.len(),
+        workers,
+        memory_bytes = budget,
+        metrics = admin,
+        "alluvium {} starts",
+        env!("CARGO_PKG_VERSION"),
+    );
+    if partitions.is_empty() {
+        tracing::warn!(topics, "no topic matches yet; waiting for one");
+    }
+}
+
+fn topic_text(topic: &settings::Topic) -> String {
+    match topic {
+        settings::Topic::Name(name) | settings::Topic::Pattern(name) => name.clone(),
+    }
+}
+
+fn kafka_settings(settings: &Settings) -> KafkaSettings {
+    let kafka = &settings.kafka;
+    KafkaSettings {
+        nodes: kafka.nodes.clone(),
+        topics: kafka.topics.iter().map(topic_text).collect(),
+        begin: match kafka.offset {
+            settings::Offset::Latest => Begin::Latest,
+            settings::Offset::Earliest => Begin::Earliest,
+        },
+        group_id: kafka.group_id.clone(),
+        session_timeout: kafka.session_timeout,
+        request_timeout: kafka.request_timeout,
+        prefetch_bytes: 1 << 20,
+        client: kafka
+            .client
+            .iter()
+            .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+            .collect(),
+    }
+}
+
+fn column_settings(settings: &Settings) -> ColumnSettings {
+    ColumnSettings {
+        checkpoint_field: settings.columns.checkpoint.clone(),
+        time_field: settings.columns.time.clone(),
+        user_field: settings.columns.user.clone(),
+        user_type: match settings.columns.user_type {
+            settings::UserType::String => UserType::String,
+            settings::UserType::Long => UserType::Long,
+            settings::UserType::Integer => UserType::Integer,
+            settings::UserType::Double => UserType::Double,
+        },
+    }
+}
+
+fn json_settings(settings: &Settings) -> JsonSettings {
+    let (layout, project, collection_field) = match &settings.source.layout {
+        settings::JsonLayout::Rakam => (Layout::Rakam, "", None),
+        settings::JsonLayout::Fabric => (Layout::Fabric, "", None),
+        settings::JsonLayout::Plain { project, collection_field } => {
+            (Layout::Plain, project.as_str(), collection_field.clone())
+        }
+    };
+    JsonSettings {
+        layout,
+        project: project.into(),
+        collection_field,
+        max_bytes: settings.source.max_record_size,
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        max_span_age: settings.flush.max_row_age,
+        max_batch_age: settings.flush.max_record_age,
+        max_output: settings.flush.max_output_size,
+        batch_rows: BATCH_ROWS,
+        batch_bytes: BATCH_BYTES,
+        max_in_flight: MAX_IN_FLIGHT,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn building_limit(settings: &Settings, budget: u64, workers: usize) -> u64 {
+    (budget as f64 * settings.flush.max_record_ratio) as u64 / workers.max(1) as u64
+}
+
+/// The workers of a process.
+struct Crew {
+    started: Instant,
+    threads: Vec<JoinHandle<Result<(), WorkerError>>>,
+}
+
+impl Crew {
+    fn start(
+        settings: &Settings,
+        kafka: &KafkaSettings,
+        workers: usize,
+        shared: &Shared,
+        stop: &Stop,
+    ) -> Result<Self, RunError> {
+        let mut crew = Self { started: Instant::now(), threads: Vec::new() };
+        let sources: Vec<_> = (0..workers)
+            .map(|number| KafkaSource::join(kafka.clone(), number, shared.metrics.clone()))
+            .collect::<Result<_, _>>()?;
+        for (number, source) in sources.into_iter().enumerate() {
+            let decoder = JsonDecoder::new(json_settings(settings));
+            let clock = Box::new(SystemClock::default());
+            let worker = Worker::new(number, source, decoder, clock, shared.clone());
+            let stop = stop.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || {
+                    // One worker that fails takes the others with it: a process is healthy or it is not.
+                    let result = worker.run(|| stop.asked());
+                    stop.ask();
+                    result
+                })
+                .map_err(|error| RunError::Failed(format!("cannot start a worker: {error}")))?;
+            crew.threads.push(thread);
+        }
+        Ok(crew)
+    }
+
+    async fn until_done(self, ends: Option<&Ends>, stop: &Stop) -> Result<(), RunError> {
+        while !self.threads.iter().all(JoinHandle::is_finished) {
+            if self.threads.iter().any(JoinHandle::is_finished) {
+                stop.ask();
+            }
+            if ends.is_some_and(|ends| ends.reached(self.started.elapsed())) && !stop.asked() {
+                tracing::info!("every partition is committed to the end it had at start");
+                stop.ask();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut result = Ok(());
+        for thread in self.threads {
+            let ended = match thread.join() {
+                Ok(ended) => ended.map_err(RunError::from),
+                Err(_) => Err(RunError::Failed("a worker panicked; its records will be read again".into())),
+            };
+            if let Err(error) = ended {
+                tracing::error!(%error, "a worker gave up");
+                result = Err(error);
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,196 @@
+//! From settings to a librdkafka client, and the questions that are asked of a cluster before reading begins.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, DefaultConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::KafkaSettings;
+use crate::record::{Partition, Position};
+use crate::source::SourceError;
+
+/// How long one question to the cluster may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The properties every client of ours has. The person's own come last, so that they win.
+pub(super) fn config(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", settings.nodes.join(","))
+        .set("client.id", "alluvium")
+        .set("socket.timeout.ms", settings.request_timeout.as_millis().to_string())
+        .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
+        .set_log_level(RDKafkaLogLevel::Info);
+    for (key, value) in &settings.client {
+        config.set(key, value);
+    }
+    config
+}
+
+/// The properties of a member of the group.
+pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientConfig {
+    let mut config = config(settings);
+    let prefetch = settings.prefetch_bytes.clamp(1 << 20, 64 << 20);
+    let defaults = [
+        ("group.id", settings.group_id.clone()),
+        ("enable.auto.commit", "false".into()),
+        ("enable.auto.offset.store", "false".into()),
+        // Where reading begins is decided here, aloud; an expired position must not be skipped in silence.
+        ("auto.offset.reset", "error".into()),
+        ("partition.assignment.strategy", "cooperative-sticky".into()),
+        ("statistics.interval.ms", "5000".into()),
+        ("queued.max.messages.kbytes", (prefetch >> 10).to_string()),
+        ("fetch.max.bytes", prefetch.to_string()),
+        ("heartbeat.interval.ms", "1000".into()),
+    ];
+    for (key, value) in defaults {
+        if !settings.client.contains_key(key) {
+            config.set(key, value);
+        }
+    }
+    // Members of one process would otherwise fence each other.
+    if let Some(id) = settings.client.get("group.instance.id") {
+        config.set("group.instance.id", format!("{id}-{worker}"));
+    }
+    config
+}
+
+/// A client that belongs to no group, for questions.
+///
+/// # Errors
+/// [`SourceError::Misconfigured`] if librdkafka does not accept a property.
+pub(super) fn plain_client(settings: &KafkaSettings) -> Result<BaseConsumer, SourceError> {
+    let mut config = config(settings);
+    config.remove("group.instance.id");
+    config.create().map_err(|error| refused(&error))
+}
+
+pub(super) fn refused(error: &KafkaError) -> SourceError {
+    SourceError::Misconfigured(match error {
+        // librdkafka's own text may repeat the value, which may be a secret.
+        KafkaError::ClientConfig(_, _, key, _) => {
+            format!("librdkafka does not accept kafka.client.{key}: check its name and value")
+        }
+        error => format!("librdkafka refuses the settings: {error}"),
+    })
+}
+
+/// The partitions that the configured topics have now.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] if no broker answers.
+pub fn partitions(settings: &KafkaSettings) -> Result<Vec<Partition>, SourceError> {
+    partitions_of(&plain_client(settings)?, &settings.topics)
+}
+
+fn partitions_of(client: &BaseConsumer, topics: &[String]) -> Result<Vec<Partition>, SourceError> {
+    let patterns = topics
+        .iter()
+        .filter(|topic| topic.starts_with('^'))
+        .map(|pattern| regex::Regex::new(pattern))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| SourceError::Misconfigured(format!("kafka.topic: {error}")))?;
+    // All topics at once: asking for one by name may create it.
+    let metadata = client
+        .fetch_metadata(None, TIMEOUT)
+        .map_err(|error| SourceError::Unavailable(format!("cannot list topics: {error}")))?;
+    let mut found = Vec::new();
+    for topic in metadata.topics() {
+        let name = topic.name();
+        let wanted = topics.iter().any(|wanted| wanted == name)
+            || patterns.iter().any(|pattern| pattern.is_match(name));
+        if wanted {
+            found.extend(topic.partitions().iter().map(|p| Partition::new(name, p.id())));
+        }
+    }
+    Ok(found)
+}
+
+/// The end of each partition now: the position behind its last record.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] if a broker does not answer.
+pub fn ends(
+    settings: &KafkaSettings,
+    partitions: &[Partition],
+) -> Result<HashMap<Partition, Position>, SourceError> {
+    let client = plain_client(settings)?;
+    let list = list_of(partitions.iter().map(|p| (p, Offset::End)))?;
+    let answers = offsets(&client, list)?;
+    Ok(partitions
+        .iter()
+        .filter_map(|partition| {
+            let offset = answers.get(&(partition.topic().to_owned(), partition.number()))?;
+            Some((partition.clone(), Position::at(*offset)))
+        })
+        .collect())
+}
+
+/// Lists partitions with an offset each.
+pub(super) fn list_of<'a>(
+    partitions: impl IntoIterator<Item = (&'a Partition, Offset)>,
+) -> Result<TopicPartitionList, SourceError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in partitions {
+        list.add_partition_offset(partition.topic(), partition.number(), offset)
+            .map_err(|error| SourceError::Unavailable(format!("{partition}: {error}")))?;
+    }
+    Ok(list)
+}
+
+/// Asks for the offsets that `Beginning` and `End` in the list stand for, in one request a broker.
+pub(super) fn offsets<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    list: TopicPartitionList,
+) -> Result<HashMap<(String, i32), i64>, SourceError> {
+    if list.count() == 0 {
+        return Ok(HashMap::new());
+    }
+    let answered = client
+        .offsets_for_times(list, TIMEOUT)
+        .map_err(|error| SourceError::Unavailable(format!("cannot list offsets: {error}")))?;
+    let mut offsets = HashMap::new();
+    for element in answered.elements() {
+        let name = format!("{}-{}", element.topic(), element.partition());
+        element
+            .error()
+            .map_err(|error| SourceError::Unavailable(format!("{name}: {error}")))?;
+        let Offset::Offset(offset) = element.offset() else {
+            return Err(SourceError::Unavailable(format!("{name}: broker gave no offset")));
+        };
+        offsets.insert((element.topic().to_owned(), element.partition()), offset);
+    }
+    Ok(offsets)
+}
+
+/// Whether the partition has no readable record in `[from, end)`.
+pub(super) fn is_gap(
+    settings: &KafkaSettings,
+    partition: &Partition,
+    from: Position,
+) -> Result<bool, SourceError> {
+    let mut config = config(settings);
+    config.remove("group.instance.id");
+    // An assigned consumer needs a group's name, but joins and commits nothing.
+    config
+        .set("group.id", format!("{}-gap", settings.group_id))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true");
+    let client: BaseConsumer<DefaultConsumerContext> =
+        config.create().map_err(|error| refused(&error))?;
+    let list = list_of([(partition, Offset::Offset(from.offset()))])?;
+    client.assign(&list).map_err(|error| SourceError::Unavailable(error.to_string()))?;
+    let asked = std::time::Instant::now();
+    while asked.elapsed() < TIMEOUT {
+        match client.poll(Duration::from_millis(100)) {
+            None => {}
+            Some(Ok(_)) => return Ok(false),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
+            Some(Err(error)) => return Err(SourceError::Unavailable(error.to_string())),
+        }
+    }
+    Err(SourceError::Unavailable(format!("{partition}: no answer from its broker")))
+}

@@ -1,0 +1,333 @@
+//! Reads Kafka topics as a member of a consumer group, through librdkafka.
+//!
+//! Owns the consumer, the group's protocol (cooperative-sticky: partitions that stay are not disturbed) and the
+//! offsets committed to it. Partitions that are revoked stay assigned until the worker has flushed what it can: the
+//! callback only takes note, and the partitions are given back when the worker says so.
+
+mod assign;
+mod client;
+mod context;
+mod slots;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message, Timestamp};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use self::context::{Context, Notice};
+use self::slots::{Assigned, Slots};
+use super::{Event, Slot, Source, SourceError};
+use crate::metrics::Metrics;
+use crate::record::{Partition, Position, Record};
+
+pub use self::client::{ends, partitions};
+
+/// Where reading begins in a partition that has no checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With the oldest record that is retained.
+    Earliest,
+    /// With the first record produced after the assignment.
+    Latest,
+}
+
+/// What a Kafka source needs to know.
+#[derive(Clone)]
+pub struct KafkaSettings {
+    /// Brokers to ask first, as `host:port`.
+    pub nodes: Vec<String>,
+    /// Topic names, or patterns that begin with `^`.
+    pub topics: Vec<String>,
+    /// Where to begin without a checkpoint.
+    pub begin: Begin,
+    /// The consumer group.
+    pub group_id: String,
+    /// After this much silence the group takes a member's partitions away.
+    pub session_timeout: Duration,
+    /// How long a request to a broker may take.
+    pub request_timeout: Duration,
+    /// Bytes of records librdkafka may fetch ahead, for each worker.
+    pub prefetch_bytes: usize,
+    /// Properties for librdkafka as they are. May hold secrets.
+    pub client: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("nodes", &self.nodes)
+            .field("topics", &self.topics)
+            .field("group_id", &self.group_id)
+            .field("client", &self.client.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A member of a consumer group.
+pub struct KafkaSource {
+    settings: KafkaSettings,
+    consumer: BaseConsumer<Context>,
+    slots: Slots,
+    to_assign: VecDeque<TopicPartitionList>,
+    assign_after: Instant,
+    lag_after: Instant,
+    metrics: Arc<Metrics>,
+}
+
+impl KafkaSource {
+    /// Joins the group, as the process's worker number `worker`. Nothing is assigned yet.
+    ///
+    /// # Errors
+    /// [`SourceError::Misconfigured`] if librdkafka does not accept a setting.
+    pub fn join(
+        settings: KafkaSettings,
+        worker: usize,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SourceError> {
+        let consumer: BaseConsumer<Context> = client::member_config(&settings, worker)
+            .create_with_context(Context::new(metrics.clone()))
+            .map_err(|error| client::refused(&error))?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(|error| {
+            SourceError::Misconfigured(format!("cannot subscribe to {topics:?}: {error}"))
+        })?;
+        Ok(Self {
+            settings,
+            consumer,
+            slots: Slots::default(),
+            to_assign: VecDeque::new(),
+            assign_after: Instant::now(),
+            lag_after: Instant::now(),
+            metrics,
+        })
+    }
+
+
+    fn partition(&self, slot: Slot) -> Option<&Partition> {
+        self.slots.get(slot).map(|assigned| &assigned.partition)
+    }
+
+    fn list(&self, slots: &[Slot]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in slots.iter().filter_map(|slot| self.partition(*slot)) {
+            list.add_partition(partition.topic(), partition.number());
+        }
+        list
+    }
+
+    fn checkpoint_list(
+        &self,
+        checkpoints: &[(Slot, Position)],
+    ) -> Result<TopicPartitionList, SourceError> {
+        client::list_of(checkpoints.iter().filter_map(|(slot, position)| {
+            Some((self.partition(*slot)?, Offset::Offset(position.offset())))
+        }))
+    }
+
+    fn on_error(&mut self, error: &KafkaError) -> Result<(), SourceError> {
+        self.metrics.source_errors.inc();
+        match error {
+            KafkaError::MessageConsumptionFatal(code) => Err(SourceError::Misconfigured(format!(
+                "kafka gave this consumer up for good: {code} (another one with the same group.instance.id?)"
+            ))),
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+            ) => {
+                self.skip_expired();
+                Ok(())
+            }
+            error => {
+                tracing::warn!(%error, "kafka: reading is disturbed; librdkafka tries again");
+                Ok(())
+            }
+        }
+    }
+
+    fn on_notice(&mut self, notice: Notice, events: &mut Vec<Event>) {
+        match notice {
+            Notice::Assign(partitions) => {
+                self.metrics.rebalances.with_label_values(&["assigned"]).inc();
+                self.to_assign.push_back(partitions);
+            }
+            Notice::Revoke { partitions, lost } => self.on_revoke(&partitions, lost, events),
+            Notice::Committed(result) => {
+                events.push(Event::Committed(result.map_err(SourceError::Unavailable)));
+            }
+        }
+    }
+
+    fn on_revoke(&mut self, partitions: &TopicPartitionList, lost: bool, events: &mut Vec<Event>) {
+        let kind = if lost { "lost" } else { "revoked" };
+        self.metrics.rebalances.with_label_values(&[kind]).inc();
+        // What waits to be assigned is not ours any more either; assigning it now would be refused.
+        self.to_assign.clear();
+        let mut slots = Vec::new();
+        for element in partitions.elements() {
+            slots.extend(self.slots.find(element.topic(), element.partition()));
+        }
+        if lost {
+            context::unassign(&self.consumer, partitions);
+            self.forget(&slots);
+            events.push(Event::Lost(slots));
+        } else if slots.is_empty() {
+            context::unassign(&self.consumer, partitions);
+        } else {
+            events.push(Event::Revoking(slots));
+        }
+    }
+
+    fn forget(&mut self, slots: &[Slot]) {
+        for slot in slots {
+            if let Some(Assigned { partition, .. }) = self.slots.remove(*slot) {
+                self.metrics.forget_partition(partition.topic(), &partition.number().to_string());
+                self.metrics.partitions.dec();
+            }
+        }
+    }
+
+    /// Publishes how far behind each partition is, from the ends that statistics report every few seconds.
+    fn publish_lag(&mut self) {
+        if Instant::now() < self.lag_after {
+            return;
+        }
+        self.lag_after = Instant::now() + Duration::from_secs(1);
+        let ends = self.consumer.context().ends();
+        for (_, assigned) in self.slots.iter() {
+            let partition = &assigned.partition;
+            if let Some(end) = ends.get(&(partition.topic().to_owned(), partition.number())) {
+                self.metrics
+                    .lag
+                    .with_label_values(&[partition.topic(), &partition.number().to_string()])
+                    .set((end - assigned.next.offset()).max(0));
+            }
+        }
+    }
+}
+
+/// A message as a record.
+fn record<'a>(message: &'a BorrowedMessage<'_>) -> Record<'a> {
+    let timestamp = match message.timestamp() {
+        Timestamp::NotAvailable => None,
+        Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+    };
+    Record {
+        position: Position::at(message.offset()),
+        timestamp,
+        key: message.key(),
+        payload: message.payload(),
+    }
+}
+
+impl Source for KafkaSource {
+    fn poll(
+        &mut self,
+        wait: Duration,
+        max: usize,
+        take: &mut dyn FnMut(Slot, Record<'_>),
+    ) -> Result<Vec<Event>, SourceError> {
+        let mut events = self.assign_waiting()?;
+        self.seek_waiting();
+        let mut wait = wait;
+        let mut disturbed = Vec::new();
+        for _ in 0..max {
+            // Told first: a record behind a rebalance may belong to somebody else.
+            if self.consumer.context().any() || !disturbed.is_empty() {
+                break;
+            }
+            let polled = self.consumer.poll(wait);
+            wait = Duration::ZERO;
+            match polled {
+                None => break,
+                Some(Ok(message)) => {
+                    let (topic, number) = (message.topic(), message.partition());
+                    let record = record(&message);
+                    let Some(slot) = self.slots.find(topic, number) else { continue };
+                    let Some(assigned) = self.slots.get_mut(slot) else { continue };
+                    if assigned.seek.is_some() {
+                        continue;
+                    }
+                    assigned.next = record.position.next();
+                    take(slot, record);
+                }
+                Some(Err(error)) => disturbed.push(error),
+            }
+        }
+        for error in &disturbed {
+            self.on_error(error)?;
+        }
+        for notice in self.consumer.context().take() {
+            self.on_notice(notice, &mut events);
+        }
+        self.publish_lag();
+        Ok(events)
+    }
+
+    fn pause(&mut self, slots: &[Slot]) {
+        if let Err(error) = self.consumer.pause(&self.list(slots)) {
+            tracing::warn!(%error, "kafka: could not pause");
+        }
+    }
+
+    fn resume(&mut self, slots: &[Slot]) {
+        if let Err(error) = self.consumer.resume(&self.list(slots)) {
+            tracing::warn!(%error, "kafka: could not resume");
+        }
+    }
+
+    fn rewind(&mut self, slot: Slot, to: Position) {
+        if let Some(assigned) = self.slots.get_mut(slot) {
+            assigned.next = to;
+            assigned.seek = Some(to);
+        }
+    }
+
+    fn commit(&mut self, checkpoints: &[(Slot, Position)]) {
+        let result = self.checkpoint_list(checkpoints).and_then(|list| {
+            self.consumer
+                .commit(&list, CommitMode::Async)
+                .map_err(|error| SourceError::Unavailable(error.to_string()))
+        });
+        if let Err(error) = result {
+            self.consumer.context().fail_commit(error.to_string());
+        }
+    }
+
+    fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
+        let list = self.checkpoint_list(checkpoints)?;
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.consumer
+            .commit(&list, CommitMode::Sync)
+            .map_err(|error| SourceError::Unavailable(error.to_string()))
+    }
+
+    fn release(&mut self, slots: &[Slot]) {
+        context::unassign(&self.consumer, &self.list(slots));
+        self.forget(slots);
+    }
+
+    fn nothing_before(&mut self, slot: Slot, end: Position) -> bool {
+        let Some(assigned) = self.slots.get(slot) else { return false };
+        if assigned.next >= end {
+            return true;
+        }
+        client::is_gap(&self.settings, &assigned.partition, assigned.next).unwrap_or_else(|error| {
+            tracing::warn!(partition = %assigned.partition, %error, "cannot tell whether the end is reached");
+            false
+        })
+    }
+
+    fn close(self) {
+        self.consumer.context().close();
+        for (_, Assigned { partition, .. }) in self.slots.iter() {
+            self.metrics.forget_partition(partition.topic(), &partition.number().to_string());
+            self.metrics.partitions.dec();
+        }
+        // Dropping the consumer leaves the group and waits for the answer.
+    }
+}

@@ -1,0 +1,96 @@
+//! Brings records in, and keeps checkpoints.
+//!
+//! A source owns the membership in the group of readers, the assignment of partitions and the
+//! connection to the checkpoint store. It refuses to know what becomes of records: it hands them over and moves a
+//! checkpoint only when told to.
+
+pub mod kafka;
+
+use std::time::Duration;
+
+use crate::record::{Partition, Position, Record};
+
+/// A partition as long as it is assigned: the number under which its records are handed over.
+///
+/// A number is used again only after the assignment before has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub usize);
+
+/// What has happened besides records.
+#[derive(Debug)]
+pub enum Event {
+    /// A partition is read from now on, beginning at `start`: its checkpoint, or where reading begins without one.
+    Assigned {
+        /// The number its records come under.
+        slot: Slot,
+        /// Its name.
+        partition: Partition,
+        /// The first position that will be read.
+        start: Position,
+    },
+    /// The group has said what is ours for now, even if that is nothing.
+    Joined,
+    /// These partitions go to other readers. They stay readable and can be committed until
+    /// [`Source::release`], which should come soon.
+    Revoking(Vec<Slot>),
+    /// These partitions belong to somebody else already: nothing can be committed any more.
+    Lost(Vec<Slot>),
+    /// The answer to [`Source::commit`].
+    Committed(Result<(), SourceError>),
+}
+
+/// A failure of a source, named by what the caller does about it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Heals by itself or with another attempt.
+    #[error("stream unavailable: {0}")]
+    Unavailable(String),
+    /// A person must change something: stop.
+    #[error("stream misconfigured: {0}")]
+    Misconfigured(String),
+}
+
+/// A stream of records in partitions, with checkpoints. Used by one worker, on its thread.
+pub trait Source {
+    /// Waits up to `wait` for something to happen, then hands over at most `max` records, and returns what else has
+    /// happened. Must be called again and again, whatever the state of the target, or the group takes the
+    /// partitions away.
+    ///
+    /// # Errors
+    /// [`SourceError::Misconfigured`] only; what heals is logged and counted.
+    fn poll(
+        &mut self,
+        wait: Duration,
+        max: usize,
+        take: &mut dyn FnMut(Slot, Record<'_>),
+    ) -> Result<Vec<Event>, SourceError>;
+
+    /// Hands over no more records of these partitions until [`Source::resume`].
+    fn pause(&mut self, slots: &[Slot]);
+
+    /// Undoes [`Source::pause`].
+    fn resume(&mut self, slots: &[Slot]);
+
+    /// Goes on reading at `to`, which may be behind what was handed over.
+    fn rewind(&mut self, slot: Slot, to: Position);
+
+    /// Asks for these checkpoints to be stored; the answer comes as [`Event::Committed`]. Not called again
+    /// before the answer.
+    fn commit(&mut self, checkpoints: &[(Slot, Position)]);
+
+    /// Stores these checkpoints before it returns.
+    ///
+    /// # Errors
+    /// [`SourceError::Unavailable`] if the store did not take them in time.
+    fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError>;
+
+    /// Ends the assignment of partitions that were [`Event::Revoking`]; checkpoints not stored by now are for the next owner to move.
+    fn release(&mut self, slots: &[Slot]);
+
+    /// Whether nothing can be read between the place reading stands at and `end`: positions may have gaps there, left by compaction
+    /// or transactions. May take a second; asked only when no record has come for a while.
+    fn nothing_before(&mut self, slot: Slot, end: Position) -> bool;
+
+    /// Leaves the group of readers. What was not committed is read again by whoever comes next.
+    fn close(self);
+}

@@ -1,0 +1,89 @@
+//! Rows of one table to Arrow columns: which columns a table has, and what a value becomes in one.
+//!
+//! A [`TableBuilder`] takes the rows of one table of one span and gives them back as record
+//! batches. It refuses nothing: a value that its column cannot hold is null there and stays as
+//! written in the column `_misfit`, a map from column name to JSON text. What it makes is a
+//! function of the rows and their order only; where batches are cut changes nothing, except that a
+//! column may be `Int64` in earlier batches of a span and `Float64` in later ones.
+//!
+//! The columns are: the checkpoint field, the time field, the user field, then every other field
+//! (and `_misfit`) in order of first appearance.
+//!
+//! # The type of a column
+//! The first value that is not null decides, and the type stays for the span.
+//!
+//! | first value | column |
+//! |---|---|
+//! | `true`, `false` | Boolean |
+//! | number without fraction and exponent | Int64; beyond 64 bits Float64 if a double holds it exactly |
+//! | other number | Float64 |
+//! | string that is a real `yyyy-MM-dd` | Date32 |
+//! | string that is a timestamp with nothing below the millisecond | Timestamp(ms, UTC) |
+//! | other string | Utf8 |
+//! | object, array | Utf8, its JSON text |
+//!
+//! # A value in a column
+//! Null and missing are null. *Rounded* means that the column has the nearest value and `_misfit`
+//! the verbatim one; what is not listed is a misfit.
+//!
+//! | column | takes |
+//! |---|---|
+//! | Utf8 | string as it is; number as written; `true`, `false`; object and array as JSON text |
+//! | Boolean | `true`, `false`, also in quotes; the numbers 0 and 1 |
+//! | Int64, Int32 | whole number in range, however written; in quotes if written the shortest way |
+//! | Int64, given a fraction | becomes Float64 if a double holds each value so far exactly |
+//! | Float64 | integer that a double holds exactly; other number (rounded if it has more than 17 digits or is too small); in quotes if written the shortest way |
+//! | Date32 | string that is a real `yyyy-MM-dd` |
+//! | Timestamp | timestamp string (rounded below the millisecond); number as milliseconds since the epoch (rounded if it has a fraction) |
+//!
+//! The time field is always Timestamp, the user field has its configured type and never becomes another.
+//!
+//! Timestamp strings have more than 12 characters and are one of
+//! `yyyy-MM-ddTHH:mm[:ss[.S…]][zone]`, `yyyy-M-d H:m[:s[.S…]][ ][zone]` and `yyyy-M-d[ ]zone`, with one
+//! to nine digits of fraction; a zone is `Z`, `UTC`, `GMT`, `±HH`, `±HHmm` or `±HH:mm`, and UTC if there is none.
+
+mod builder;
+mod column;
+mod fit;
+mod misfits;
+mod number;
+mod time;
+
+pub use builder::TableBuilder;
+
+/// The name of the map column that keeps values no column could hold.
+pub const MISFIT: &str = "_misfit";
+
+/// Fields that become no column because there are too many of them, or their name is too long, go to [`MISFIT`].
+const MAX_COLUMNS: usize = 2000;
+const MAX_NAME: usize = 1024;
+
+/// The columns every table has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSettings {
+    /// The column that holds, in all rows of a span, the time the span was opened.
+    pub checkpoint_field: String,
+    /// The column of the event's time: always a timestamp.
+    pub time_field: String,
+    /// The column of the event's user.
+    pub user_field: String,
+    /// The type of the user's column.
+    pub user_type: UserType,
+}
+
+/// The types a user's column may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserType {
+    /// 64-bit floating point.
+    Double,
+    /// 32-bit integer.
+    Integer,
+    /// 64-bit integer.
+    Long,
+    /// Text.
+    #[default]
+    String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,590 @@
+//! The one loop that joins source, decoding, flushing and delivery.
+//!
+//! A worker owns a source, and the partitions assigned to it, on a thread of its own. It shares with other
+//! workers the target, the memory budget and the metrics, and nothing else. It polls whatever happens: a slow or failing
+//! target pauses partitions, never the polls.
+
+mod budget;
+mod clock;
+mod ends;
+mod flow;
+mod letters;
+mod span;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alluvium_target::{Target, TargetError};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+
+pub use self::budget::Budget;
+pub use self::clock::{Clock, SystemClock};
+pub use self::ends::Ends;
+
+use self::flow::{Flow, Tools};
+use crate::decode::json::JsonDecoder;
+use crate::deliver::{Outcome, SpanIds, Writer, Written};
+use crate::flush::{Intake, Policy, Pressure, Reason, largest_first};
+use crate::metrics::{Health, Metrics};
+use crate::record::{Partition, Position};
+use crate::source::{Event, Slot, Source, SourceError};
+use crate::table::ColumnSettings;
+
+/// Records handed over between two looks at everything else.
+const MAX_POLL: usize = 4096;
+/// How often spans are looked at for their age and size.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long a poll may wait while nothing is under way, and while something is.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+const BUSY_WAIT: Duration = Duration::from_millis(10);
+/// How long a revocation may take: well below any sensible `max.poll.interval.ms`.
+const REVOKE_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a stop may take: below the 30 seconds that Kubernetes and systemd give by habit.
+const STOP_DEADLINE: Duration = Duration::from_secs(25);
+/// After this much silence a commit counts as failed.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
+/// Reports of finished writes that may wait for the worker; writers wait beyond that.
+const REPORTS: usize = 256;
+
+/// What all workers of a process share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Where rows go.
+    pub target: Arc<dyn Target>,
+    /// The columns every table has.
+    pub columns: Arc<ColumnSettings>,
+    /// When to flush.
+    pub policy: Policy,
+    /// Bytes that all column builders of one worker may hold.
+    pub building_limit: u64,
+    /// Records to take between two looks at everything else, at most.
+    pub max_poll: usize,
+    /// The process's memory.
+    pub budget: Arc<Budget>,
+    /// Where to count.
+    pub metrics: Arc<Metrics>,
+    /// Where to give signs of life.
+    pub health: Arc<Health>,
+    /// Where writes run.
+    pub runtime: Handle,
+    /// How many spans talk to the target at once.
+    pub attempts: Arc<Semaphore>,
+    /// Where to end, if there is an end.
+    pub ends: Option<Arc<Ends>>,
+}
+
+/// Why a worker gave up, named by what a person does about it.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The stream needs a person.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The target needs a person.
+    #[error("{partition}: {error}")]
+    Target {
+        /// The partition whose span failed.
+        partition: Partition,
+        /// What the target said.
+        error: TargetError,
+    },
+    /// The target did not take everything in time; what is missing will be read again.
+    #[error("stopped with {spans} partitions not fully committed; their records will be read again")]
+    NotDrained {
+        /// Partitions with uncommitted records.
+        spans: usize,
+    },
+}
+
+/// A commit that was asked for.
+struct Committing {
+    since: Duration,
+    checkpoints: Vec<(Slot, Partition, Position)>,
+}
+
+/// Partitions that go to another worker.
+struct Revoking {
+    slots: Vec<Slot>,
+    deadline: Duration,
+}
+
+/// One consumer, one thread, its partitions.
+pub struct Worker<S: Source> {
+    number: usize,
+    source: S,
+    flows: BTreeMap<Slot, Flow>,
+    tools: Tools,
+    health: Arc<Health>,
+    ends: Option<Arc<Ends>>,
+    building_limit: u64,
+    max_poll: usize,
+    reports: mpsc::Receiver<Written>,
+    committing: Option<Committing>,
+    commit_after: Duration,
+    revoking: Option<Revoking>,
+    stop_deadline: Option<Duration>,
+    looked: Duration,
+    published: Duration,
+    shrunk: Duration,
+    intake_closed: bool,
+}
+
+impl<S: Source> Worker<S> {
+    /// Worker number `number`, reading from `source`.
+    pub fn new(
+        number: usize,
+        source: S,
+        decoder: JsonDecoder,
+        clock: Box<dyn Clock>,
+        shared: Shared,
+    ) -> Self {
+        let (sender, reports) = mpsc::channel(REPORTS);
+        let writer =
+            Writer::new(shared.runtime, shared.attempts, sender, shared.metrics.clone());
+        let now = clock.now();
+        Self {
+            number,
+            source,
+            flows: BTreeMap::new(),
+            tools: Tools {
+                target: shared.target,
+                decoder,
+                columns: shared.columns,
+                policy: shared.policy,
+                budget: shared.budget,
+                metrics: shared.metrics,
+                writer,
+                ids: SpanIds::default(),
+                clock,
+            },
+            health: shared.health,
+            ends: shared.ends,
+            building_limit: shared.building_limit,
+            max_poll: shared.max_poll.clamp(1, MAX_POLL),
+            reports,
+            committing: None,
+            commit_after: now,
+            revoking: None,
+            stop_deadline: None,
+            looked: now,
+            published: now,
+            shrunk: now,
+            intake_closed: false,
+        }
+    }
+
+    /// Works until `stop` says so and everything gathered is committed.
+    ///
+    /// # Errors
+    /// What only a person can put right; nothing uncommitted is lost, it will be read again.
+    pub fn run(mut self, stop: impl Fn() -> bool) -> Result<(), WorkerError> {
+        let result = loop {
+            if stop() {
+                self.begin_stop();
+            }
+            match self.step() {
+                Ok(false) => {}
+                Ok(true) => break self.drained(),
+                Err(error) => break Err(error),
+            }
+        };
+        let now = self.tools.clock.now();
+        for flow in self.flows.values() {
+            if let Some(ends) = &self.ends {
+                ends.gone(&flow.partition, now);
+            }
+        }
+        // Writes under way are abandoned before the group is left: what they would commit is somebody else's then.
+        self.flows.clear();
+        self.source.close();
+        result
+    }
+
+    /// One turn of the loop: records, events, reports, flushes, commits. `true` when a stop is complete.
+    fn step(&mut self) -> Result<bool, WorkerError> {
+        self.health.turned(self.number);
+        self.poll()?;
+        let now = self.tools.clock.now();
+        self.collect_reports(now)?;
+        self.mend(now)?;
+        if now.saturating_sub(self.looked) >= LOOK {
+            self.looked = now;
+            self.look(now);
+            self.mend(now)?;
+        }
+        self.commit(now);
+        self.finish_revocation(now);
+        Ok(self.stop_complete(now))
+    }
+
+    fn poll(&mut self) -> Result<(), WorkerError> {
+        let busy = self.committing.is_some() || self.flows.values().any(|flow| !flow.written());
+        let wait = if busy || self.ends.is_some() { BUSY_WAIT } else { IDLE_WAIT };
+        let (flows, tools) = (&mut self.flows, &mut self.tools);
+        let mut now = None;
+        let events = self.source.poll(wait, self.max_poll, &mut |slot, record| {
+            let now = *now.get_or_insert_with(|| tools.clock.now());
+            if let Some(flow) = flows.get_mut(&slot) {
+                flow.take(&record, tools, now);
+            }
+        })?;
+        for event in events {
+            self.on_event(event);
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let now = self.tools.clock.now();
+        match event {
+            Event::Joined => {
+                self.health.joined(self.number);
+                if let Some(ends) = &self.ends {
+                    ends.joined(self.number);
+                }
+            }
+            Event::Assigned { slot, partition, start } => {
+                let end = self.ends.as_ref().map(|ends| ends.end_of(&partition));
+                if let Some(ends) = &self.ends {
+                    ends.committed(&partition, start);
+                }
+                self.flows.insert(slot, Flow::new(partition, start, end, &self.tools));
+            }
+            Event::Revoking(slots) => self.begin_revocation(slots, now),
+            Event::Lost(slots) => {
+                tracing::warn!(partitions = slots.len(), "partitions lost to other readers; what was not committed is theirs");
+                self.drop_flows(&slots, now);
+            }
+            Event::Committed(result) => self.on_committed(result, now),
+        }
+    }
+
+    /// What the target has said since the last turn.
+    fn collect_reports(&mut self, now: Duration) -> Result<(), WorkerError> {
+        while let Ok(Written { span, id, outcome }) = self.reports.try_recv() {
+            let found = self.flows.iter_mut().find(|(_, flow)| flow.partition == span.partition);
+            let Some((&slot, flow)) = found else { continue };
+            match outcome {
+                Outcome::Durable(committed) => {
+                    if flow.durable(id) {
+                        let metrics = &self.tools.metrics;
+                        metrics.outputs.inc_by(committed.outputs);
+                        metrics.output_bytes.inc_by(committed.bytes);
+                        metrics.output_rows.inc_by(committed.rows);
+                        tracing::debug!(%span, rows = committed.rows, "span durable");
+                    }
+                }
+                Outcome::Rejected(table, reason) => {
+                    check_letters(&span.partition, &table, &reason)?;
+                    if let Some(from) = flow.refuse(id, table.clone(), reason.clone()) {
+                        tracing::warn!(%span, %table, reason, "target refuses rows; their records become dead letters");
+                        flow.last_taken = now;
+                        self.source.rewind(slot, from);
+                    }
+                }
+                Outcome::Misconfigured(reason) => {
+                    let error = TargetError::Misconfigured(reason);
+                    return Err(WorkerError::Target { partition: span.partition, error });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals with flows whose target failed on the worker's own thread.
+    fn mend(&mut self, now: Duration) -> Result<(), WorkerError> {
+        for (&slot, flow) in &mut self.flows {
+            let Some(error) = flow.take_trouble() else { continue };
+            let partition = &flow.partition;
+            match error {
+                TargetError::Rejected { table, reason } => {
+                    check_letters(partition, &table, &reason)?;
+                    tracing::warn!(%partition, %table, reason, "target refuses rows; their records become dead letters");
+                    let from = flow.refuse_open(table, reason);
+                    self.source.rewind(slot, from);
+                }
+                TargetError::Unavailable(reason) => {
+                    self.tools.metrics.commit_failures.inc();
+                    let partition = partition.clone();
+                    let (from, delay) = flow.retry_later(now);
+                    tracing::warn!(%partition, %from, retry_in = ?delay, reason, "target takes no rows; the span is read again later");
+                }
+                error @ TargetError::Misconfigured(_) => {
+                    return Err(WorkerError::Target { partition: partition.clone(), error });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every partition: flushes, memory, pauses, the end.
+    fn look(&mut self, now: Duration) {
+        for flow in self.flows.values_mut() {
+            flow.flush_due(&mut self.tools, now);
+        }
+        self.relieve(now);
+        self.look_for_ends(now);
+        self.set_pauses(now);
+        if now.saturating_sub(self.published) >= Duration::from_secs(1) {
+            self.published = now;
+            for flow in self.flows.values() {
+                let number = flow.partition.number().to_string();
+                let labels = [flow.partition.topic(), number.as_str()];
+                let age = i64::try_from(flow.age(now).as_secs()).unwrap_or(i64::MAX);
+                self.tools.metrics.open_span_age.with_label_values(&labels).set(age);
+            }
+        }
+    }
+
+    fn relieve(&mut self, now: Duration) {
+        let building: u64 = self.flows.values_mut().map(Flow::measure).sum();
+        let relief = self.tools.budget.relief();
+        let shrink = building > self.building_limit || relief.pressure == Pressure::Shrink;
+        if shrink && now.saturating_sub(self.shrunk) >= Duration::from_secs(1) {
+            self.shrunk = now;
+            for flow in self.flows.values_mut() {
+                flow.shrink(&self.tools);
+            }
+        }
+        if let Pressure::Seal { keep_open } = relief.pressure {
+            let spans = self.flows.iter().map(|(slot, flow)| (*slot, flow.open_bytes())).collect();
+            let open = self.tools.budget.held().open;
+            for slot in largest_first(spans, open, keep_open) {
+                if let Some(flow) = self.flows.get_mut(&slot) {
+                    flow.seal(Reason::Memory, &mut self.tools);
+                    flow.measure();
+                }
+            }
+        }
+        let closed = match relief.intake {
+            Intake::Open => false,
+            Intake::Keep => self.intake_closed,
+            Intake::Closed => true,
+        };
+        if closed != self.intake_closed {
+            self.intake_closed = closed;
+            let held = self.tools.budget.held();
+            if closed {
+                self.tools.metrics.workers_paused.inc();
+                tracing::warn!(worker = self.number, open = held.open, sealed = held.sealed, limit = self.tools.budget.limit(), "memory is short: reading pauses until the target has taken more");
+            } else {
+                self.tools.metrics.workers_paused.dec();
+                tracing::info!(worker = self.number, "memory is free again: reading goes on");
+            }
+        }
+    }
+
+    /// Partitions that stay short of the end that was asked for may have nothing left to read.
+    fn look_for_ends(&mut self, now: Duration) {
+        for (&slot, flow) in &mut self.flows {
+            let Some(end) = flow.end else { continue };
+            let quiet = now.saturating_sub(flow.last_taken) >= Duration::from_secs(2);
+            if flow.next() < end && quiet && !flow.paused {
+                if self.source.nothing_before(slot, end) {
+                    flow.skip_to(end);
+                }
+                flow.last_taken = now;
+            }
+            // Nothing gathered, but the checkpoint must still come to the end.
+            if flow.at_end() && flow.written() {
+                flow.seal(Reason::End, &mut self.tools);
+            }
+        }
+    }
+
+    fn set_pauses(&mut self, now: Duration) {
+        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        for (&slot, flow) in &mut self.flows {
+            if flow.hold_until.is_some_and(|until| now >= until) {
+                flow.hold_until = None;
+                self.source.rewind(slot, flow.next());
+            }
+            let revoked = self.revoking.as_ref().is_some_and(|r| r.slots.contains(&slot));
+            // A span that was sealed before must still be read to where it ended.
+            let stopping = self.stop_deadline.is_some() && !flow.is_replaying();
+            let want = self.intake_closed
+                || stopping
+                || revoked
+                || flow.hold_until.is_some()
+                || flow.at_end()
+                || flow.must_wait(&self.tools.policy, now);
+            if want != flow.paused {
+                flow.paused = want;
+                if want { pause.push(slot) } else { resume.push(slot) }
+            }
+        }
+        if !pause.is_empty() {
+            self.source.pause(&pause);
+        }
+        if !resume.is_empty() {
+            self.source.resume(&resume);
+        }
+    }
+
+    /// Asks the stream to store every checkpoint that has moved, one request at a time.
+    fn commit(&mut self, now: Duration) {
+        if let Some(committing) = &self.committing {
+            if now.saturating_sub(committing.since) < COMMIT_PATIENCE {
+                return;
+            }
+            let reason = "no answer".to_owned();
+            self.on_committed(Err(SourceError::Unavailable(reason)), now);
+        }
+        if now < self.commit_after {
+            return;
+        }
+        let checkpoints: Vec<_> = self
+            .flows
+            .iter()
+            .filter(|(_, flow)| flow.checkpoint() > flow.confirmed)
+            .map(|(slot, flow)| (*slot, flow.partition.clone(), flow.checkpoint()))
+            .collect();
+        if !checkpoints.is_empty() {
+            let list: Vec<_> = checkpoints.iter().map(|(slot, _, to)| (*slot, *to)).collect();
+            self.committing = Some(Committing { since: now, checkpoints });
+            self.source.commit(&list);
+        }
+    }
+
+    fn on_committed(&mut self, result: Result<(), SourceError>, now: Duration) {
+        let Some(committing) = self.committing.take() else { return };
+        match result {
+            Ok(()) => {
+                for (slot, partition, to) in committing.checkpoints {
+                    self.confirm(slot, &partition, to);
+                }
+            }
+            Err(error) => {
+                self.tools.metrics.checkpoint_failures.inc();
+                self.commit_after = now + Duration::from_secs(1);
+                tracing::warn!(%error, "checkpoints were not stored; trying again");
+            }
+        }
+    }
+
+    fn confirm(&mut self, slot: Slot, partition: &Partition, to: Position) {
+        let flow = self.flows.get_mut(&slot).filter(|flow| flow.partition == *partition);
+        let Some(flow) = flow else { return };
+        flow.confirmed = flow.confirmed.max(to);
+        let number = partition.number().to_string();
+        let labels = [partition.topic(), number.as_str()];
+        self.tools.metrics.checkpoint.with_label_values(&labels).set(flow.confirmed.offset());
+        if let Some(ends) = &self.ends {
+            ends.committed(partition, flow.confirmed);
+        }
+    }
+
+    fn begin_revocation(&mut self, slots: Vec<Slot>, now: Duration) {
+        tracing::info!(partitions = slots.len(), "partitions go to another worker; flushing them");
+        for slot in &slots {
+            if let Some(flow) = self.flows.get_mut(slot) {
+                flow.seal(Reason::Revoked, &mut self.tools);
+            }
+        }
+        match &mut self.revoking {
+            Some(revoking) => revoking.slots.extend(slots),
+            None => self.revoking = Some(Revoking { slots, deadline: now + REVOKE_DEADLINE }),
+        }
+    }
+
+    fn finish_revocation(&mut self, now: Duration) {
+        let Some(revoking) = &self.revoking else { return };
+        let flows = revoking.slots.iter().filter_map(|slot| self.flows.get(slot));
+        let late = now >= revoking.deadline;
+        if !late && flows.clone().any(|flow| !flow.written()) {
+            return;
+        }
+        let unwritten = flows.filter(|flow| !flow.written()).count();
+        if unwritten > 0 {
+            tracing::warn!(partitions = unwritten, "the target was too slow for the rebalance; the next owner reads again what was not committed");
+        }
+        let slots = self.revoking.take().map(|revoking| revoking.slots).unwrap_or_default();
+        self.commit_before_release(&slots);
+        self.drop_flows(&slots, now);
+        self.source.release(&slots);
+    }
+
+    fn commit_before_release(&mut self, slots: &[Slot]) {
+        let moved: Vec<_> = slots
+            .iter()
+            .filter_map(|slot| {
+                let flow = self.flows.get(slot)?;
+                let moved = flow.checkpoint() > flow.confirmed;
+                moved.then(|| (*slot, flow.partition.clone(), flow.checkpoint()))
+            })
+            .collect();
+        let list: Vec<_> = moved.iter().map(|(slot, _, to)| (*slot, *to)).collect();
+        if list.is_empty() {
+            return;
+        }
+        match self.source.commit_now(&list) {
+            Ok(()) => {
+                for (slot, partition, to) in moved {
+                    self.confirm(slot, &partition, to);
+                }
+            }
+            Err(error) => {
+                self.tools.metrics.checkpoint_failures.inc();
+                tracing::warn!(%error, "checkpoints were not stored before the partitions went; the next owner writes the same spans again");
+            }
+        }
+    }
+
+    fn drop_flows(&mut self, slots: &[Slot], now: Duration) {
+        for slot in slots {
+            if let Some(flow) = self.flows.remove(slot)
+                && let Some(ends) = &self.ends
+            {
+                ends.gone(&flow.partition, now);
+            }
+        }
+        if let Some(revoking) = &mut self.revoking {
+            revoking.slots.retain(|slot| !slots.contains(slot));
+        }
+    }
+
+    fn begin_stop(&mut self) {
+        if self.stop_deadline.is_some() {
+            return;
+        }
+        let now = self.tools.clock.now();
+        self.stop_deadline = Some(now + STOP_DEADLINE);
+        self.set_pauses(now);
+        for flow in self.flows.values_mut() {
+            flow.seal(Reason::Shutdown, &mut self.tools);
+        }
+    }
+
+    fn stop_complete(&mut self, now: Duration) -> bool {
+        let Some(deadline) = self.stop_deadline else { return false };
+        if now < deadline && self.committing.is_some() {
+            return false;
+        }
+        // Records already on their way when reading paused.
+        for flow in self.flows.values_mut() {
+            flow.seal(Reason::Shutdown, &mut self.tools);
+        }
+        now >= deadline || self.flows.values().all(Flow::settled)
+    }
+
+    fn drained(&self) -> Result<(), WorkerError> {
+        let spans = self.flows.values().filter(|flow| !flow.settled()).count();
+        if spans == 0 { Ok(()) } else { Err(WorkerError::NotDrained { spans }) }
+    }
+}
+
+/// Dead letters are the last resort: a target that refuses them cannot be used.
+fn check_letters(
+    partition: &Partition,
+    table: &crate::record::Table,
+    reason: &str,
+) -> Result<(), WorkerError> {
+    if !table.is_dead_letters() {
+        return Ok(());
+    }
+    let error = TargetError::Misconfigured(format!("it refuses dead letters: {reason}"));
+    Err(WorkerError::Target { partition: partition.clone(), error })
+}

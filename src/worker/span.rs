@@ -1,0 +1,199 @@
+//! The open span of one partition: rows in column builders, batches in the target's inserter.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alluvium_target::{Inserter, TargetError};
+use hashbrown::{Equivalent, HashMap};
+
+use super::letters::Letters;
+use crate::flush::Policy;
+use crate::metrics::Metrics;
+use crate::record::{Partition, Record, Row, Span, Table};
+use crate::table::{ColumnSettings, TableBuilder};
+
+/// A table's name as a record gives it, to look the table up without making one.
+#[derive(Hash)]
+struct Name<'a>(&'a str, &'a str);
+
+impl Equivalent<Table> for Name<'_> {
+    fn equivalent(&self, table: &Table) -> bool {
+        self.0 == table.project() && self.1 == table.collection()
+    }
+}
+
+/// One table's rows on their way into batches.
+struct Building {
+    table: Table,
+    builder: TableBuilder,
+    /// Payload bytes of the rows in the builder.
+    bytes: usize,
+}
+
+/// Everything gathered of a span so far. Dropped, it leaves nothing behind.
+pub(super) struct OpenSpan {
+    /// When the first record was taken, on the worker's clock.
+    pub(super) opened: Duration,
+    opened_ms: i64,
+    inserter: Box<dyn Inserter>,
+    tables: Vec<Building>,
+    by_name: HashMap<Table, usize>,
+    letters: Letters,
+    /// When the oldest row that is in no batch yet was taken.
+    waiting_since: Option<Duration>,
+    empty: bool,
+}
+
+/// What a span needs to make batches.
+pub(super) struct Making<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) columns: &'a Arc<ColumnSettings>,
+    pub(super) metrics: &'a Metrics,
+}
+
+impl OpenSpan {
+    pub(super) fn new(inserter: Box<dyn Inserter>, opened: Duration, opened_ms: i64) -> Self {
+        Self {
+            opened,
+            opened_ms,
+            inserter,
+            tables: Vec::new(),
+            by_name: HashMap::new(),
+            letters: Letters::default(),
+            waiting_since: None,
+            empty: true,
+        }
+    }
+
+    /// Takes a row, and hands a full batch to the target.
+    pub(super) fn take_row(
+        &mut self,
+        row: &Row<'_>,
+        bytes: usize,
+        now: Duration,
+        making: &Making<'_>,
+    ) -> Result<(), TargetError> {
+        self.note(now);
+        let index = self.table(row.project(), row.collection(), making);
+        let building = &mut self.tables[index];
+        building.builder.append(row);
+        building.bytes += bytes;
+        let full = building.builder.rows() >= making.policy.batch_rows
+            || building.bytes >= making.policy.batch_bytes
+            || building.builder.full();
+        if full { self.finish_table(index, making) } else { Ok(()) }
+    }
+
+    /// Keeps a record that is no row.
+    pub(super) fn take_letter(
+        &mut self,
+        partition: &Partition,
+        record: &Record<'_>,
+        reason: &str,
+        now: Duration,
+        making: &Making<'_>,
+    ) -> Result<(), TargetError> {
+        self.note(now);
+        self.letters.append(partition, record, reason);
+        let full = self.letters.rows() >= making.policy.batch_rows
+            || self.letters.bytes() >= making.policy.batch_bytes;
+        if full { self.finish_letters() } else { Ok(()) }
+    }
+
+    fn note(&mut self, now: Duration) {
+        self.empty = false;
+        self.waiting_since.get_or_insert(now);
+    }
+
+    fn table(&mut self, project: &str, collection: &str, making: &Making<'_>) -> usize {
+        if let Some(index) = self.by_name.get(&Name(project, collection)) {
+            return *index;
+        }
+        let table = Table::new(project, collection);
+        let builder = TableBuilder::new(making.columns, self.opened_ms);
+        self.tables.push(Building { table: table.clone(), builder, bytes: 0 });
+        self.by_name.insert(table, self.tables.len() - 1);
+        self.tables.len() - 1
+    }
+
+    fn finish_table(&mut self, index: usize, making: &Making<'_>) -> Result<(), TargetError> {
+        let building = &mut self.tables[index];
+        let rows = building.builder.rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        building.bytes = 0;
+        let batch = building.builder.finish();
+        making.metrics.count_rows(&building.table.to_string(), rows);
+        self.inserter.add(&building.table, &batch)
+    }
+
+    fn finish_letters(&mut self) -> Result<(), TargetError> {
+        if self.letters.rows() == 0 {
+            return Ok(());
+        }
+        let table = Table::dead_letters();
+        let batch = self.letters.finish().map_err(|error| TargetError::Rejected {
+            table: table.clone(),
+            reason: format!("dead letters do not form a batch: {error}"),
+        })?;
+        self.inserter.add(&table, &batch)
+    }
+
+    /// Hands every row to the target, full batch or not, in the order in which tables appeared.
+    pub(super) fn finish_batches(&mut self, making: &Making<'_>) -> Result<(), TargetError> {
+        for index in 0..self.tables.len() {
+            self.finish_table(index, making)?;
+        }
+        self.finish_letters()?;
+        self.waiting_since = None;
+        Ok(())
+    }
+
+    /// As [`OpenSpan::finish_batches`], if rows have waited for long enough.
+    pub(super) fn finish_aged(
+        &mut self,
+        now: Duration,
+        making: &Making<'_>,
+    ) -> Result<(), TargetError> {
+        let aged = |since: Duration| now.saturating_sub(since) >= making.policy.max_batch_age;
+        if self.waiting_since.is_some_and(aged) { self.finish_batches(making) } else { Ok(()) }
+    }
+
+    /// Makes what is held as small as it can be without sealing.
+    pub(super) fn shrink(&mut self, making: &Making<'_>) -> Result<(), TargetError> {
+        self.finish_batches(making)?;
+        self.inserter.shrink()
+    }
+
+    /// Bytes in builders, and bytes in all.
+    pub(super) fn memory(&self) -> (u64, u64) {
+        let building: usize = self.tables.iter().map(|t| t.builder.memory()).sum();
+        let building = to_u64(building + self.letters.bytes());
+        (building, building + to_u64(self.inserter.staged().memory))
+    }
+
+    pub(super) fn largest_output(&self) -> u64 {
+        self.inserter.staged().largest_output
+    }
+
+    /// Hands the rest to the target and returns the inserter, ready to commit; `None` if the span has no
+    /// record at all.
+    pub(super) fn seal(
+        mut self,
+        span: &Span,
+        making: &Making<'_>,
+    ) -> Result<Option<Box<dyn Inserter>>, TargetError> {
+        if self.empty {
+            return Ok(None);
+        }
+        self.finish_batches(making)?;
+        self.inserter.seal(span)?;
+        Ok(Some(self.inserter))
+    }
+}
+
+fn to_u64(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,22 @@
+//! The contract between Alluvium and the place it delivers rows to.
+//!
+//! A [`Target`] begins one [`Inserter`] per span of a partition. The inserter takes the span's rows,
+//! table by table, as Arrow record batches, and makes all of them visible at once, or none. Only
+//! after that does Alluvium move the stream's checkpoint.
+//!
+//! This crate owns the nouns both sides speak ([`Partition`], [`Position`], [`Span`], [`Table`]), the
+//! trait, its error, an in-memory target for tests and the [`conformance`] suite every target passes.
+//! It knows nothing of streams, of decoding, or of any particular target.
+
+pub mod conformance;
+pub mod memory;
+
+mod error;
+mod inserter;
+mod span;
+mod table;
+
+pub use error::TargetError;
+pub use inserter::{Committed, Inserter, Staged, Target};
+pub use span::{Partition, Position, Span, SpanStart};
+pub use table::{Table, dead_letters};

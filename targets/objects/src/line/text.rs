@@ -1,0 +1,196 @@
+//! Strings and numbers as JSON text.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Appends `text` as a JSON string, quotes included.
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    escaped(text, out);
+    out.push(b'"');
+}
+
+/// Appends `text` with what JSON reserves escaped: quotes, backslashes and control characters.
+pub(super) fn escaped(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    let (blocks, tail) = bytes.as_chunks::<8>();
+    let clean = blocks
+        .iter()
+        .take_while(|block| !may_need_escape(**block))
+        .count()
+        * 8;
+    if clean == bytes.len() - tail.len() && !tail.iter().any(|byte| needs_escape(*byte)) {
+        return out.extend_from_slice(bytes);
+    }
+    let (head, rest) = bytes.split_at(clean);
+    out.extend_from_slice(head);
+    escape_each(rest, out);
+}
+
+const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
+const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Whether any of eight bytes needs an escape. May say yes needlessly, never no.
+fn may_need_escape(block: [u8; 8]) -> bool {
+    let word = u64::from_ne_bytes(block);
+    // The high bit of each byte of `x - n` is set where the byte was below `n`; borrows only add more.
+    let below = |x: u64, n: u8| x.wrapping_sub(LOW_BITS * u64::from(n)) & !x;
+    let equal = |n: u8| below(word ^ (LOW_BITS * u64::from(n)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & HIGH_BITS != 0
+}
+
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn escape_each(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
+        let (clean, from_escape) = rest.split_at(at);
+        out.extend_from_slice(clean);
+        let Some((byte, after)) = from_escape.split_first() else {
+            return;
+        };
+        escape(*byte, out);
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+}
+
+fn escape(byte: u8, out: &mut Vec<u8>) {
+    let short = match byte {
+        b'"' => b'"',
+        b'\\' => b'\\',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => {
+            const HEX: [u8; 16] = *b"0123456789abcdef";
+            let digit = |nibble: u8| HEX[usize::from(nibble & 15)];
+            return out.extend_from_slice(&[
+                b'\\',
+                b'u',
+                b'0',
+                b'0',
+                digit(byte >> 4),
+                digit(byte),
+            ]);
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Appends an integer.
+pub(super) fn integer(value: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a double so that it reads back equal.
+///
+/// Whole numbers that fit an `i64` have no fraction: the text must not tell whether their column had
+/// become a double column by then. What JSON has no number for is a string: `"NaN"`, `"Infinity"`.
+pub(super) fn double(value: f64, out: &mut Vec<u8>) {
+    const I64_END: f64 = 9_223_372_036_854_775_808.0;
+    if value.is_nan() {
+        out.extend_from_slice(b"\"NaN\"");
+    } else if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 {
+            b"\"Infinity\""
+        } else {
+            b"\"-Infinity\""
+        });
+    } else if value == 0.0 && value.is_sign_negative() {
+        out.extend_from_slice(b"-0.0");
+    } else if value.trunc() == value && (-I64_END..I64_END).contains(&value) {
+        integer(value as i64, out);
+    } else {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    }
+}
+
+/// Appends bytes as a JSON string of base64, with padding.
+pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]);
+    debug_assert_eq!(written.ok(), Some(out.len() - start));
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0.0"),
+            (1.0, "1"),
+            (-3.0, "-3"),
+            (0.1, "0.1"),
+            (9_007_199_254_740_993.0, "9007199254740992"),
+            (9_223_372_036_854_774_784.0, "9223372036854774784"),
+            (-9_223_372_036_854_775_808.0, "-9223372036854775808"),
+            (f64::NAN, "\"NaN\""),
+            (f64::INFINITY, "\"Infinity\""),
+            (f64::NEG_INFINITY, "\"-Infinity\""),
+        ] {
+            assert_eq!(written(|out| double(value, out)), expected);
+        }
+        let beyond = written(|out| double(9_223_372_036_854_775_808.0, out));
+        assert_eq!(beyond.parse(), Ok(9_223_372_036_854_775_808.0));
+    }
+
+    #[test]
+    fn every_character_below_0x80_at_every_place_of_a_block() {
+        for c in (0..0x80_u8).map(char::from) {
+            for at in 0..20 {
+                let mut text = "é".repeat(3) + &"x".repeat(20);
+                text.insert(6 + at, c);
+                let json = written(|out| string(&text, out));
+                let read: String = serde_json::from_str(&json).unwrap();
+                assert_eq!(read, text, "{json}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn strings_read_back(text in any::<String>()) {
+            let json = written(|out| string(&text, out));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn doubles_read_back_to_the_bit(bits in any::<u64>(), whole in any::<i32>()) {
+            for value in [f64::from_bits(bits), f64::from(whole), f64::from(whole) * 1e12] {
+                let json = written(|out| double(value, out));
+                if value.is_finite() {
+                    let read: f64 = serde_json::from_str(&json).unwrap();
+                    prop_assert_eq!(read.to_bits(), value.to_bits());
+                } else {
+                    prop_assert!(serde_json::from_str::<String>(&json).is_ok());
+                }
+            }
+        }
+
+        #[test]
+        fn bytes_read_back(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let json = written(|out| base64(&bytes, out));
+            let read: String = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(STANDARD.decode(read).unwrap(), bytes);
+        }
+    }
+}

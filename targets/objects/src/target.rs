@@ -1,0 +1,360 @@
+//! The target itself: which rows go into which object, and the commit.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
+
+use alluvium_target::{Committed, Inserter, Span, SpanStart, Staged, Table, Target, TargetError};
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use crate::line::{LineFormat, LineWriter};
+use crate::output::{Codec, Output};
+use crate::{Compression, KeyTemplate, LineLayout, Object, Store, key};
+
+/// How many objects of one span are put at a time.
+const PUTS_AT_ONCE: usize = 4;
+
+/// What an entry in a hash map costs beside its key and value, in bytes.
+const ENTRY_COST: usize = 16;
+
+/// What objects are called and what is in them.
+#[derive(Clone, Debug)]
+pub struct ObjectSettings {
+    /// How objects are named. Dead letters go to `_dead_letters/` whatever it says.
+    pub key: KeyTemplate,
+    /// How a row is laid out in its line.
+    pub layout: LineLayout,
+    /// How objects are compressed.
+    pub compression: Compression,
+    /// The level of gzip, 0 to 9.
+    pub level: u32,
+    /// The column of a row's time, for [`LineLayout::Rakam`].
+    pub time_field: String,
+    /// The column of a row's user, for [`LineLayout::Rakam`].
+    pub user_field: String,
+}
+
+impl ObjectSettings {
+    fn check(&self) -> Result<(), TargetError> {
+        let misconfigured = |why: String| Err(TargetError::Misconfigured(why));
+        if let Err(error) = self.key.suits(self.layout) {
+            return misconfigured(format!("key template `{}`: {error}", self.key));
+        }
+        if self.level > 9 {
+            return misconfigured(format!("gzip has no level {}: choose 0 to 9", self.level));
+        }
+        let fixed = ["$schema", "$table", "properties", ""];
+        let taken = |field: &String| fixed.contains(&field.as_str());
+        if let Some(field) = [&self.time_field, &self.user_field]
+            .into_iter()
+            .find(|f| taken(f))
+        {
+            return misconfigured(format!(
+                "`{field}` cannot be the time or user column's name"
+            ));
+        }
+        if self.time_field == self.user_field {
+            return misconfigured(format!(
+                "`{}` cannot be both time and user",
+                self.time_field
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A target that writes NDJSON objects into a store.
+#[derive(Debug)]
+pub struct ObjectTarget<S> {
+    store: Arc<S>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    key: KeyTemplate,
+    format: LineFormat,
+    codec: Codec,
+}
+
+impl<S: Store> ObjectTarget<S> {
+    /// A target that puts objects into `store`.
+    ///
+    /// # Errors
+    /// [`TargetError::Misconfigured`] if the settings contradict each other or would lose rows.
+    pub fn new(store: S, settings: ObjectSettings) -> Result<Self, TargetError> {
+        settings.check()?;
+        let ObjectSettings {
+            key,
+            layout,
+            compression,
+            level,
+            time_field,
+            user_field,
+        } = settings;
+        let format = LineFormat {
+            layout,
+            time_field,
+            user_field,
+        };
+        let codec = Codec { compression, level };
+        let shared = Shared { key, format, codec };
+        Ok(Self {
+            store: Arc::new(store),
+            shared: Arc::new(shared),
+        })
+    }
+
+    fn inserter(&self) -> ObjectInserter<S> {
+        ObjectInserter {
+            store: Arc::clone(&self.store),
+            shared: Arc::clone(&self.shared),
+            outputs: Vec::new(),
+            of_table: HashMap::new(),
+            of_key: HashMap::new(),
+            staged: Staged::default(),
+            sealed: None,
+        }
+    }
+
+    /// The store objects are put into.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+}
+
+#[async_trait]
+impl<S: Store> Target for ObjectTarget<S> {
+    fn begin(&self, _start: &SpanStart) -> Result<Box<dyn Inserter>, TargetError> {
+        Ok(Box::new(self.inserter()))
+    }
+
+    async fn check(&self) -> Result<(), TargetError> {
+        self.store.check().await
+    }
+}
+
+struct ObjectInserter<S> {
+    store: Arc<S>,
+    shared: Arc<Shared>,
+    outputs: Vec<Output>,
+    /// The output of each table met.
+    of_table: HashMap<Table, usize>,
+    /// The output of each object, by the table that stands for all in it.
+    of_key: HashMap<Table, usize>,
+    /// Running totals of `outputs` and the maps, or of what is left in `sealed`.
+    staged: Staged,
+    sealed: Option<Sealed>,
+}
+
+/// The objects of a sealed span.
+struct Sealed {
+    objects: Vec<SealedObject>,
+    committed: Committed,
+}
+
+struct SealedObject {
+    key: String,
+    /// Taken away once it is durable.
+    object: Option<Object>,
+}
+
+impl<S: Store> ObjectInserter<S> {
+    /// Where the rows of `table` go.
+    fn output_of(&mut self, table: &Table) -> usize {
+        if let Some(at) = self.of_table.get(table) {
+            return *at;
+        }
+        let representative = self.shared.key.representative(table);
+        let next = self.outputs.len();
+        let at = *self.of_key.entry(representative.clone()).or_insert(next);
+        if at == next {
+            self.staged.memory += entry_cost(&representative);
+            let output = Output::new(representative, self.shared.codec);
+            self.staged.memory += output.memory();
+            self.outputs.push(output);
+        }
+        self.staged.memory += entry_cost(table);
+        self.of_table.insert(table.clone(), at);
+        at
+    }
+
+    /// Lets `work` change an output, and keeps the totals.
+    fn change(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut Output) -> Result<(), TargetError>,
+    ) -> Result<(), TargetError> {
+        let Some(output) = self.outputs.get_mut(at) else {
+            return Ok(());
+        };
+        let before = output.memory();
+        let done = work(output);
+        self.staged.memory = self.staged.memory + output.memory() - before;
+        self.staged.largest_output = self.staged.largest_output.max(output.stored_len());
+        done
+    }
+
+    /// Ends all objects and names them. Does nothing the second time.
+    fn finish(&mut self, span: &Span) -> Result<&mut Sealed, TargetError> {
+        let sealed = match self.sealed.take() {
+            Some(sealed) => sealed,
+            None => self.sealed_outputs(span)?,
+        };
+        Ok(self.sealed.insert(sealed))
+    }
+
+    fn sealed_outputs(&mut self, span: &Span) -> Result<Sealed, TargetError> {
+        // What can fail comes first: nothing is taken away before all is ready.
+        self.outputs.iter_mut().try_for_each(Output::cut)?;
+        let mut objects = Vec::with_capacity(self.outputs.len());
+        let mut committed = Committed::default();
+        self.staged = Staged::default();
+        self.of_table = HashMap::new();
+        self.of_key = HashMap::new();
+        for output in mem::take(&mut self.outputs) {
+            let rows = output.rows;
+            let key = if output.table.is_dead_letters() {
+                key::dead_letters_key(span, self.shared.codec.compression)
+            } else {
+                self.shared.key.key(&output.table, span)
+            };
+            let object = object(output, span, self.shared.codec.compression);
+            let len = object.len();
+            self.staged.memory += memory_of(&key, &object);
+            self.staged.largest_output = self.staged.largest_output.max(len);
+            committed.outputs += 1;
+            committed.bytes += len;
+            committed.rows += rows;
+            objects.push(SealedObject {
+                key,
+                object: Some(object),
+            });
+        }
+        Ok(Sealed { objects, committed })
+    }
+}
+
+#[async_trait]
+impl<S: Store> Inserter for ObjectInserter<S> {
+    fn add(&mut self, table: &Table, batch: &RecordBatch) -> Result<(), TargetError> {
+        if self.sealed.is_some() {
+            let why = format!("rows of {table} came after the span was sealed");
+            return Err(TargetError::Misconfigured(why));
+        }
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let lines = LineWriter::new(&shared.format, table, batch).map_err(|column| {
+            let reason = format!(
+                "column `{}` of type {} has no JSON form",
+                column.name, column.data_type
+            );
+            TargetError::Rejected {
+                table: table.clone(),
+                reason,
+            }
+        })?;
+        let at = self.output_of(table);
+        self.change(at, |output| output.add(&lines, batch.num_rows()))
+    }
+
+    fn staged(&self) -> Staged {
+        self.staged
+    }
+
+    fn shrink(&mut self) -> Result<(), TargetError> {
+        (0..self.outputs.len()).try_for_each(|at| self.change(at, Output::shrink))
+    }
+
+    fn seal(&mut self, span: &Span) -> Result<(), TargetError> {
+        self.finish(span).map(|_| ())
+    }
+
+    async fn commit(&mut self, span: &Span) -> Result<Committed, TargetError> {
+        let store = Arc::clone(&self.store);
+        let sealed = self.finish(span)?;
+        let committed = sealed.committed;
+        let result = put_all(&*store, &mut sealed.objects).await;
+        let left = sealed.objects.iter().filter_map(|sealed| {
+            let object = sealed.object.as_ref()?;
+            Some(memory_of(&sealed.key, object))
+        });
+        self.staged.memory = left.sum();
+        result.map(|()| committed)
+    }
+}
+
+/// Puts what is not yet durable, some at a time. After a failure it starts no more, but waits for those
+/// under way: what they have done need not be done again.
+async fn put_all<S: Store>(store: &S, objects: &mut [SealedObject]) -> Result<(), TargetError> {
+    let put = |sealed: &mut SealedObject| {
+        // A key and a list of references: cheap to clone.
+        let waiting = sealed
+            .object
+            .clone()
+            .map(|object| (sealed.key.clone(), object));
+        waiting.map(|(key, object)| async move { store.put(&key, &object).await })
+    };
+    let mut failure = None;
+    let mut waiting = objects.iter_mut().filter(|sealed| sealed.object.is_some());
+    let mut running = FuturesUnordered::new();
+    loop {
+        while failure.is_none() && running.len() < PUTS_AT_ONCE {
+            let Some(sealed) = waiting.next() else { break };
+            if let Some(put) = put(sealed) {
+                running.push(async move { (put.await, sealed) });
+            }
+        }
+        match running.next().await {
+            None => break,
+            Some((Ok(()), sealed)) => sealed.object = None,
+            Some((Err(error), _)) => failure = failure.or(Some(error)),
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+fn object(output: Output, span: &Span, compression: Compression) -> Object {
+    let content_type = match compression {
+        Compression::Gzip => "application/gzip",
+        Compression::None => "application/x-ndjson",
+    };
+    let metadata = vec![
+        ("topic", ascii(span.partition.topic())),
+        ("partition", span.partition.number().to_string()),
+        ("from", span.from.to_string()),
+        ("to", span.to.to_string()),
+        ("rows", output.rows.to_string()),
+        ("uncompressed-bytes", output.raw.to_string()),
+    ];
+    Object {
+        body: output.finish(),
+        content_type,
+        content_encoding: None,
+        metadata,
+    }
+}
+
+/// A topic's name as stores that note metadata in headers take it; Kafka's are so already.
+fn ascii(topic: &str) -> String {
+    topic
+        .chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .collect()
+}
+
+fn entry_cost(table: &Table) -> usize {
+    size_of::<(Table, usize)>() + ENTRY_COST + table.project().len() + table.collection().len()
+}
+
+fn memory_of(key: &str, object: &Object) -> usize {
+    let handles = object.body.len() * size_of::<bytes::Bytes>();
+    size_of::<SealedObject>() + key.len() + handles + object.len() as usize
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,442 @@
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use alluvium_target::{Partition, Position};
+use arrow_array::{ArrayRef, Float32Array, Int64Array, StringArray};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A store in memory that can fail and counts what is under way.
+#[derive(Debug, Default)]
+struct Shelf {
+    objects: Mutex<BTreeMap<String, Object>>,
+    puts: Mutex<Vec<String>>,
+    failing: Mutex<Vec<String>>,
+    running: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[async_trait]
+impl Store for Shelf {
+    async fn put(&self, key: &str, object: &Object) -> Result<(), TargetError> {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        self.puts.lock().unwrap().push(key.to_owned());
+        if self
+            .failing
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|failing| failing == key)
+        {
+            return Err(TargetError::Unavailable(format!("{key} was told to fail")));
+        }
+        self.objects
+            .lock()
+            .unwrap()
+            .insert(key.to_owned(), object.clone());
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), TargetError> {
+        Ok(())
+    }
+}
+
+impl Shelf {
+    fn keys(&self) -> Vec<String> {
+        self.objects.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn bytes(&self, key: &str) -> Vec<u8> {
+        let objects = self.objects.lock().unwrap();
+        objects[key]
+            .body
+            .iter()
+            .flat_map(|piece| piece.iter().copied())
+            .collect()
+    }
+
+    fn text(&self, key: &str) -> String {
+        let bytes = self.bytes(key);
+        let mut text = String::new();
+        flate2::read::MultiGzDecoder::new(&bytes[..])
+            .read_to_string(&mut text)
+            .unwrap();
+        text
+    }
+}
+
+fn settings(template: &str, layout: LineLayout, compression: Compression) -> ObjectSettings {
+    ObjectSettings {
+        key: KeyTemplate::parse(template).unwrap(),
+        layout,
+        compression,
+        level: 1,
+        time_field: "_time".into(),
+        user_field: "_user".into(),
+    }
+}
+
+fn default_target() -> ObjectTarget<Shelf> {
+    let template = KeyTemplate::default_text(Compression::Gzip);
+    let settings = settings(template, LineLayout::Flat, Compression::Gzip);
+    ObjectTarget::new(Shelf::default(), settings).unwrap()
+}
+
+fn span() -> Span {
+    Span {
+        partition: Partition::new("ev", 1),
+        from: Position::at(5),
+        to: Position::at(9),
+    }
+}
+
+fn begin(target: &ObjectTarget<Shelf>) -> Box<dyn Inserter> {
+    let opened = SystemTime::UNIX_EPOCH;
+    target
+        .begin(&SpanStart {
+            partition: span().partition,
+            from: span().from,
+            opened,
+        })
+        .unwrap()
+}
+
+fn rows(ids: std::ops::Range<i64>, filler: usize) -> RecordBatch {
+    let text: StringArray = ids
+        .clone()
+        .map(|id| Some(format!("{:x}", id.wrapping_mul(0x1E37_79B9_7F4A_7C15)).repeat(filler)))
+        .collect();
+    let ids: Int64Array = ids.map(Some).collect();
+    let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(ids)), ("text", Arc::new(text))];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+#[tokio::test]
+async fn conforms() {
+    use alluvium_target::conformance::{self, Harness, Output, Place};
+
+    struct Shelves;
+    struct OneShelf(Arc<ObjectTarget<Shelf>>);
+
+    #[async_trait]
+    impl Harness for Shelves {
+        async fn fresh(&self) -> Box<dyn Place> {
+            let template = "{project}/{topic}-{partition}-{from}-{to}.gz";
+            let settings = settings(template, LineLayout::Rakam, Compression::Gzip);
+            Box::new(OneShelf(
+                ObjectTarget::new(Shelf::default(), settings)
+                    .unwrap()
+                    .into(),
+            ))
+        }
+    }
+
+    #[async_trait]
+    impl Place for OneShelf {
+        fn target(&self) -> Arc<dyn Target> {
+            self.0.clone()
+        }
+
+        async fn visible(&self) -> Vec<Output> {
+            let shelf = self.0.store();
+            let read = |key: &String| crate::conformance::read(key, &shelf.bytes(key)).unwrap();
+            shelf.keys().iter().flat_map(read).collect()
+        }
+    }
+
+    conformance::run(&Shelves).await;
+}
+
+#[tokio::test]
+async fn tables_share_an_object_if_the_template_says_so() {
+    let template = "{project}/{topic}-{partition}-{from}-{to}.ndjson";
+    let settings = settings(template, LineLayout::Rakam, Compression::None);
+    let target = ObjectTarget::new(Shelf::default(), settings).unwrap();
+    let mut inserter = begin(&target);
+    for (project, collection) in [("a", "x"), ("b", "x"), ("a", "y")] {
+        inserter
+            .add(&Table::new(project, collection), &rows(1..2, 1))
+            .unwrap();
+    }
+    inserter.seal(&span()).unwrap();
+    let committed = inserter.commit(&span()).await.unwrap();
+    assert_eq!((committed.outputs, committed.rows), (2, 3));
+    assert_eq!(
+        target.store().keys(),
+        ["a/ev-1-5-9.ndjson", "b/ev-1-5-9.ndjson"]
+    );
+    let text = String::from_utf8(target.store().bytes("a/ev-1-5-9.ndjson")).unwrap();
+    let tables: Vec<_> = text
+        .lines()
+        .map(|line| line.split('"').nth(9).unwrap())
+        .collect();
+    assert_eq!(tables, ["x", "y"]);
+    let objects = target.store().objects.lock().unwrap();
+    let object = &objects["a/ev-1-5-9.ndjson"];
+    assert_eq!(
+        (object.content_type, object.content_encoding),
+        ("application/x-ndjson", None)
+    );
+    let expected = [
+        ("topic", "ev"),
+        ("partition", "1"),
+        ("from", "5"),
+        ("to", "9"),
+        ("rows", "2"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    assert_eq!(object.metadata[..5], expected);
+    assert_eq!(
+        object.metadata[5],
+        ("uncompressed-bytes", text.len().to_string())
+    );
+}
+
+#[tokio::test]
+async fn a_repeated_commit_puts_only_what_is_missing() {
+    let target = default_target();
+    let mut inserter = begin(&target);
+    for n in 0..20 {
+        inserter
+            .add(&Table::new("p", format!("c{n:02}")), &rows(0..3, 1))
+            .unwrap();
+    }
+    inserter.seal(&span()).unwrap();
+    let full = inserter.staged().memory;
+    let failing = "p/c07/ev-1-5-9.ndjson.gz".to_owned();
+    target.store().failing.lock().unwrap().push(failing.clone());
+    for _ in 0..3 {
+        let failed = inserter.commit(&span()).await;
+        assert!(
+            matches!(failed, Err(TargetError::Unavailable(_))),
+            "{failed:?}"
+        );
+    }
+    assert!(inserter.staged().memory < full);
+    target.store().failing.lock().unwrap().clear();
+    let committed = inserter.commit(&span()).await.unwrap();
+    assert_eq!((committed.outputs, committed.rows), (20, 60));
+    assert_eq!(inserter.staged().memory, 0);
+
+    let puts = target.store().puts.lock().unwrap().clone();
+    assert_eq!(puts.iter().filter(|key| **key == failing).count(), 4);
+    assert_eq!(puts.len(), 19 + 4);
+    assert_eq!(target.store().keys().len(), 20);
+    let most = target.store().most.load(Ordering::SeqCst);
+    assert_eq!(most, PUTS_AT_ONCE);
+
+    assert_eq!(inserter.commit(&span()).await.unwrap(), committed);
+    assert_eq!(target.store().puts.lock().unwrap().len(), puts.len());
+}
+
+#[tokio::test]
+async fn refuses_column_types_without_taking_any_row() {
+    let target = default_target();
+    let mut inserter = begin(&target);
+    let odd: ArrayRef = Arc::new(Float32Array::from(vec![1.0]));
+    let batch = RecordBatch::try_from_iter([("odd", odd)]).unwrap();
+    let refused = inserter.add(&Table::new("p", "c"), &batch).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "target rejects rows of p.c: column `odd` of type Float32 has no JSON form"
+    );
+    inserter.seal(&span()).unwrap();
+    assert_eq!(
+        inserter.commit(&span()).await.unwrap(),
+        Committed::default()
+    );
+    assert!(matches!(
+        inserter.add(&Table::new("p", "c"), &rows(0..1, 1)),
+        Err(TargetError::Misconfigured(_))
+    ));
+}
+
+#[test]
+fn refuses_settings_that_contradict_each_other() {
+    let good = || {
+        let template = "{project}/{collection}/{topic}-{partition}-{from}-{to}";
+        settings(template, LineLayout::Flat, Compression::Gzip)
+    };
+    let why = |settings| {
+        ObjectTarget::new(Shelf::default(), settings)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(ObjectTarget::new(Shelf::default(), good()).is_ok());
+    let without = KeyTemplate::parse("{project}/{topic}-{partition}-{from}-{to}").unwrap();
+    assert!(
+        why(ObjectSettings {
+            key: without,
+            ..good()
+        })
+        .contains("`{collection}` is missing")
+    );
+    assert!(
+        why(ObjectSettings {
+            level: 10,
+            ..good()
+        })
+        .contains("no level 10")
+    );
+    assert!(
+        why(ObjectSettings {
+            user_field: "_time".into(),
+            ..good()
+        })
+        .contains("both")
+    );
+    assert!(
+        why(ObjectSettings {
+            time_field: "$table".into(),
+            ..good()
+        })
+        .contains("`$table`")
+    );
+}
+
+#[tokio::test]
+async fn other_programs_read_the_gzip_to_the_last_byte() {
+    let target = default_target();
+    let mut inserter = begin(&target);
+    for first in (0..9_000).step_by(3_000) {
+        inserter
+            .add(&Table::new("p", "c"), &rows(first..first + 3_000, 2))
+            .unwrap();
+        inserter.shrink().unwrap();
+    }
+    inserter.commit(&span()).await.unwrap();
+    let key = "p/c/ev-1-5-9.ndjson.gz";
+    let (bytes, text) = (target.store().bytes(key), target.store().text(key));
+    assert_eq!(text.lines().count(), 9_000);
+    let python =
+        "import gzip,sys; sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
+    for command in [&["gunzip", "-c"][..], &["python3", "-c", python]] {
+        assert!(
+            piped(command, &bytes) == text.as_bytes(),
+            "{command:?} reads something else"
+        );
+    }
+}
+
+fn piped(command: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(input).unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    let output = Command::new(command[0])
+        .args(&command[1..])
+        .stdin(Stdio::from(file))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap_or_else(|error| panic!("these tests need {}: {error}", command[0]));
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    output.stdout
+}
+
+#[test]
+fn shrinking_gives_memory_back_and_totals_stay_true() {
+    let target = default_target();
+    let mut inserter = begin(&target);
+    assert_eq!(inserter.staged(), Staged::default());
+    for n in 0..50 {
+        inserter
+            .add(&Table::new("p", format!("c{n}")), &rows(0..500, 4))
+            .unwrap();
+    }
+    let before = inserter.staged();
+    assert!(before.memory > 50 * 500 * 70, "{before:?}");
+    inserter.shrink().unwrap();
+    let after = inserter.staged();
+    assert!(after.memory * 2 < before.memory, "{before:?} {after:?}");
+    inserter.seal(&span()).unwrap();
+    let sealed = inserter.staged();
+    assert!(sealed.memory <= after.memory, "{after:?} {sealed:?}");
+    assert!(
+        sealed.memory as u64 > 50 * sealed.largest_output * 9 / 10,
+        "{sealed:?}"
+    );
+}
+
+#[test]
+fn ten_thousand_small_outputs_stay_small() {
+    let target = default_target();
+    let mut inserter = begin(&target);
+    for n in 0..10_000 {
+        inserter
+            .add(&Table::new("p", format!("c{n}")), &rows(0..2, 4))
+            .unwrap();
+    }
+    inserter.shrink().unwrap();
+    let memory = inserter.staged().memory;
+    assert!(
+        memory < 10_000 * 1_200,
+        "{memory} bytes for 10,000 outputs of 2 rows"
+    );
+}
+
+/// What the running total must come to.
+fn counted(inserter: &ObjectInserter<Shelf>) -> usize {
+    let outputs = inserter.outputs.iter().map(Output::memory);
+    let tables = inserter
+        .of_table
+        .keys()
+        .chain(inserter.of_key.keys())
+        .map(entry_cost);
+    outputs.chain(tables).sum()
+}
+
+/// What a worker may do between two batches.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Rows(i64, usize),
+    Shrink,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn batches_and_shrinking_never_change_the_text(
+        steps in prop::collection::vec(prop_oneof![
+            (0..200_i64, 1..40_usize).prop_map(|(count, filler)| Step::Rows(count, filler)),
+            Just(Step::Shrink),
+        ], 1..12),
+        cut in 1..100_i64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut written = Vec::new();
+        for (shrinks, piecewise) in [(false, false), (true, false), (true, true)] {
+            let target = default_target();
+            let mut inserter = target.inserter();
+            let mut next = 0;
+            for step in &steps {
+                match *step {
+                    Step::Shrink if shrinks => inserter.shrink().unwrap(),
+                    Step::Shrink => {}
+                    Step::Rows(count, filler) => {
+                        let size = if piecewise { cut } else { count.max(1) };
+                        for from in (next..next + count).step_by(size as usize) {
+                            let to = (from + size).min(next + count);
+                            inserter.add(&Table::new("p", "c"), &rows(from..to, filler)).unwrap();
+                        }
+                        next += count;
+                    }
+                }
+                prop_assert_eq!(inserter.staged().memory, counted(&inserter));
+            }
+            let committed = runtime.block_on(inserter.commit(&span())).unwrap();
+            prop_assert_eq!(committed.rows, next as u64);
+            let keys = target.store().keys();
+            written.push(keys.iter().map(|key| target.store().text(key)).collect::<String>());
+        }
+        prop_assert!(written[0] == written[1] && written[0] == written[2]);
+    }
+}

@@ -1,0 +1,221 @@
+//! The store against a real S3 server (`server/mod.rs` says which).
+#![cfg(feature = "service-tests")]
+// Helpers of tests, which clippy does not take for tests.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod server;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use alluvium_objects::{Object, Store as _};
+use alluvium_target::TargetError;
+use alluvium_target_s3::{S3Settings, S3Store, StaticKeys};
+use bytes::Bytes;
+use server::{reader, settings};
+
+/// A key no other test and no other run uses.
+fn key(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    format!("test-{now}-{}/{name}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn object(body: Vec<Bytes>) -> Object {
+    Object {
+        body,
+        content_type: "application/gzip",
+        content_encoding: None,
+        metadata: vec![("topic", "clicks".into()), ("rows", "12".into())],
+    }
+}
+
+async fn assert_stored(key: &str, object: &Object) {
+    let answer = reader()
+        .get_object()
+        .bucket(settings().bucket)
+        .key(key)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.content_type.as_deref(), Some(object.content_type));
+    assert_eq!(answer.content_encoding, None);
+    let metadata: HashMap<_, _> = object
+        .metadata
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    assert_eq!(answer.metadata, Some(metadata));
+    let body = answer.body.collect().await.unwrap().into_bytes();
+    assert!(
+        body == object.body.concat(),
+        "{key}: {} bytes came back otherwise",
+        body.len()
+    );
+}
+
+/// Bytes that no two parts have in common.
+fn noise(len: usize) -> Bytes {
+    let mut state = 1_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend((state >> 16).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes.into()
+}
+
+#[tokio::test]
+async fn a_check_passes_and_leaves_nothing() {
+    let store = S3Store::connect(settings()).await.unwrap();
+    store.check().await.unwrap();
+    let list = reader()
+        .list_objects_v2()
+        .bucket(settings().bucket)
+        .prefix("_dead_letters/.");
+    assert_eq!(list.send().await.unwrap().contents().len(), 0);
+}
+
+#[tokio::test]
+async fn objects_come_back_as_they_were_put() {
+    let store = S3Store::connect(settings()).await.unwrap();
+    let pieces: Vec<Bytes> = ["12", "", "345"].map(Bytes::from).to_vec();
+    for (name, body) in [
+        ("empty", Vec::new()),
+        ("pieces", pieces),
+        ("16-mb", vec![noise(16 << 20)]),
+    ] {
+        let (key, object) = (key(name), object(body));
+        store.put(&key, &object).await.unwrap();
+        assert_stored(&key, &object).await;
+    }
+}
+
+#[tokio::test]
+async fn a_large_object_goes_up_in_parts() {
+    let store = S3Store::connect(settings()).await.unwrap();
+    let whole = noise((40 << 20) + 7);
+    let pieces = (0..whole.len())
+        .step_by(300_000)
+        .map(|at| whole.slice(at..whole.len().min(at + 300_000)));
+    let (key, object) = (key("large"), object(pieces.collect()));
+    store.put(&key, &object).await.unwrap();
+    assert_stored(&key, &object).await;
+    let head = reader()
+        .head_object()
+        .bucket(settings().bucket)
+        .key(&key)
+        .send()
+        .await
+        .unwrap();
+    // The tag of a multipart object ends in the number of its parts.
+    assert!(
+        head.e_tag.as_ref().unwrap().contains("-6"),
+        "{:?}",
+        head.e_tag
+    );
+}
+
+#[tokio::test]
+async fn hostile_keys_name_what_they_say() {
+    let store = S3Store::connect(settings()).await.unwrap();
+    let names = [
+        "a b",
+        "50%",
+        "%2e%2e",
+        "a+b",
+        "café-日本語",
+        "quote'\"",
+        "q?x=1&y#z",
+        "a:b*c|d",
+        "tilde~0",
+    ];
+    let place = key("hostile");
+    for (number, name) in names.iter().enumerate() {
+        store
+            .put(
+                &format!("{place}/{name}"),
+                &object(vec![number.to_string().into()]),
+            )
+            .await
+            .unwrap();
+    }
+    for (number, name) in names.iter().enumerate() {
+        assert_stored(
+            &format!("{place}/{name}"),
+            &object(vec![number.to_string().into()]),
+        )
+        .await;
+    }
+    let list = reader()
+        .list_objects_v2()
+        .bucket(settings().bucket)
+        .prefix(format!("{place}/"));
+    assert_eq!(list.send().await.unwrap().contents().len(), names.len());
+}
+
+#[tokio::test]
+async fn a_second_put_replaces_the_first() {
+    let store = S3Store::connect(settings()).await.unwrap();
+    let small = S3Settings {
+        single_put_max: 0,
+        ..settings()
+    };
+    let in_parts = S3Store::connect(small).await.unwrap();
+    let key = key("again");
+    for (store, body) in [(&store, "first"), (&in_parts, "second"), (&store, "third")] {
+        let object = object(vec![body.into()]);
+        store.put(&key, &object).await.unwrap();
+        assert_stored(&key, &object).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_must_put_right_is_found_by_the_check() {
+    let right = settings();
+    let keys = right.keys.clone().unwrap();
+    let secret = StaticKeys {
+        secret_key: "not-the-secret".into(),
+        ..keys.clone()
+    };
+    let access = StaticKeys {
+        access_key: "not-the-key".into(),
+        ..keys
+    };
+    for (wrong, advice) in [
+        (
+            S3Settings {
+                keys: Some(secret),
+                ..right.clone()
+            },
+            "target.secret-access-key",
+        ),
+        (
+            S3Settings {
+                keys: Some(access),
+                ..right.clone()
+            },
+            "target.access-key",
+        ),
+        (
+            S3Settings {
+                bucket: "no-such-bucket-here".into(),
+                ..right
+            },
+            "target.aws.s3-bucket",
+        ),
+    ] {
+        let store = S3Store::connect(wrong).await.unwrap();
+        match store.check().await {
+            Err(TargetError::Misconfigured(text)) => assert!(text.contains(advice), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        match store.put(&key("never"), &object(vec!["x".into()])).await {
+            Err(TargetError::Unavailable(text)) => assert!(text.contains(advice), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
