@@ -18,7 +18,7 @@ ci:
 	.ci/run
 
 bench: services
-	$(CARGO) build --release
+	$(CARGO) bench --no-run --bench end_to_end
 	scripts/services/with $(CARGO) bench --bench end_to_end
 
 services:

@@ -4,6 +4,12 @@
 //! a second client that writes its fields in another order. `cargo bench --bench decode` prints the
 //! time for [`RECORDS`] of them; the counter is records per second.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a benchmark on its own data"
+)]
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -42,12 +48,15 @@ fn decode(bencher: Bencher<'_, '_>) {
 fn decode_append(bencher: Bencher<'_, '_>) {
     let events = events();
     let mut decoder = decoder();
-    bencher.counter(ItemsCount::new(RECORDS)).with_inputs(builders).bench_local_refs(|tables| {
-        for event in &events {
-            let row = decoder.decode("events", Some(event)).expect("valid");
-            tables[table_of(row.collection())].append(&row);
-        }
-    });
+    bencher
+        .counter(ItemsCount::new(RECORDS))
+        .with_inputs(builders)
+        .bench_local_refs(|tables| {
+            for event in &events {
+                let row = decoder.decode("events", Some(event)).expect("valid");
+                tables[table_of(row.collection())].append(&row);
+            }
+        });
 }
 
 #[divan::bench]
@@ -83,33 +92,65 @@ fn builders() -> Vec<TableBuilder> {
         user_field: "_user".into(),
         user_type: UserType::String,
     });
-    TABLES.iter().map(|_| TableBuilder::new(&settings, 1_700_000_000_000)).collect()
+    TABLES
+        .iter()
+        .map(|_| TableBuilder::new(&settings, 1_700_000_000_000))
+        .collect()
 }
 
 fn table_of(collection: &str) -> usize {
-    TABLES.iter().position(|table| *table == collection).expect("one of the tables")
+    TABLES
+        .iter()
+        .position(|table| *table == collection)
+        .expect("one of the tables")
 }
 
 fn events() -> Vec<Vec<u8>> {
     let mut random = Random(42);
-    (0..RECORDS).map(|n| event(&mut random, n).into_bytes()).collect()
+    (0..RECORDS)
+        .map(|n| event(&mut random, n).into_bytes())
+        .collect()
 }
 
 fn event(random: &mut Random, n: usize) -> String {
     let table = TABLES[random.below(5)];
     let (second, millis) = (n / 60 % 60, n % 1000);
     let fields = [
-        ("_time", format!("\"2026-01-31T05:{:02}:{second:02}.{millis:03}Z\"", n / 3600 % 60)),
+        (
+            "_time",
+            format!(
+                "\"2026-01-31T05:{:02}:{second:02}.{millis:03}Z\"",
+                n / 3600 % 60
+            ),
+        ),
         ("_user", format!("\"user-{:06}\"", random.below(50_000))),
         ("_session", format!("\"{:016x}\"", random.next())),
-        ("url", format!("\"https://shop.example/{table}/{}\"", random.below(2000))),
-        ("referrer", format!("\"https://search.example/?q={}\"", random.below(300))),
-        ("country", format!("\"{}\"", ["DE", "TR", "US", "FR", "JP"][random.below(5)])),
-        ("platform", format!("\"{}\"", ["ios", "android", "web"][random.below(3)])),
-        ("version", format!("\"{}.{}.0\"", random.below(4), random.below(20))),
+        (
+            "url",
+            format!("\"https://shop.example/{table}/{}\"", random.below(2000)),
+        ),
+        (
+            "referrer",
+            format!("\"https://search.example/?q={}\"", random.below(300)),
+        ),
+        (
+            "country",
+            format!("\"{}\"", ["DE", "TR", "US", "FR", "JP"][random.below(5)]),
+        ),
+        (
+            "platform",
+            format!("\"{}\"", ["ios", "android", "web"][random.below(3)]),
+        ),
+        (
+            "version",
+            format!("\"{}.{}.0\"", random.below(4), random.below(20)),
+        ),
         ("screen_width", format!("{}", 320 + random.below(1600))),
         ("duration_ms", format!("{}", random.below(100_000))),
-        ("price", format!("{}.{:02}", random.below(500), 1 + random.below(99))),
+        (
+            "price",
+            format!("{}.{:02}", random.below(500), 1 + random.below(99)),
+        ),
         ("logged_in", format!("{}", random.below(2) == 0)),
         ("quantity", format!("{}", random.below(9))),
     ];
@@ -118,8 +159,7 @@ fn event(random: &mut Random, n: usize) -> String {
         order.reverse();
         order.rotate_left(3);
     }
-    let mut event =
-        format!("{{\"project\":\"demo\",\"collection\":\"{table}\",\"properties\":{{");
+    let mut event = format!("{{\"project\":\"demo\",\"collection\":\"{table}\",\"properties\":{{");
     for (n, field) in order.into_iter().enumerate() {
         let (name, value) = &fields[field];
         let comma = if n == 0 { "" } else { "," };

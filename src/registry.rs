@@ -12,7 +12,7 @@ use alluvium_target_s3::{S3Settings, S3Store, StaticKeys};
 
 use crate::config::settings::{self, Settings};
 
-/// Makes a target from its `target.<name>.…` keys, given without that prefix.
+/// Makes a target from its `target.<name>.…` keys, given by their full names.
 type Make =
     dyn Fn(&BTreeMap<String, String>) -> Result<Arc<dyn Target>, TargetError> + Send + Sync;
 
@@ -28,7 +28,7 @@ impl Targets {
         Self::default()
     }
 
-    /// Adds a target under a new name. `make` gets the keys `target.<name>.…` without that prefix.
+    /// Adds a target under a new name. `make` gets the keys `target.<name>.…` by their full names.
     #[must_use]
     pub fn with(
         mut self,
@@ -67,7 +67,7 @@ impl Targets {
                 })?;
                 let keys = settings
                     .iter()
-                    .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+                    .map(|(key, value)| (format!("target.{name}.{key}"), value.expose().to_owned()))
                     .collect();
                 make(&keys)
             }

@@ -23,7 +23,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 4] = [Self::NotJson, Self::WrongLayout, Self::NoTable, Self::TooLarge];
+    pub const ALL: [Self; 4] = [
+        Self::NotJson,
+        Self::WrongLayout,
+        Self::NoTable,
+        Self::TooLarge,
+    ];
 
     /// The name dead letters are counted by.
     pub fn name(self) -> &'static str {
@@ -48,6 +53,9 @@ pub struct BadRecord {
 
 impl BadRecord {
     fn new(reason: Reason, detail: impl fmt::Display) -> Self {
-        Self { reason, detail: detail.to_string() }
+        Self {
+            reason,
+            detail: detail.to_string(),
+        }
     }
 }

@@ -33,18 +33,27 @@ impl<'a> Row<'a> {
     }
 
     /// The fields, in the order of the record.
-    #[inline]
     pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'a>> + use<'a> {
-        self.numbered_fields().map(|(_, field)| field)
+        let row = *self;
+        row.values().enumerate().map(move |(at, (_, value))| Field {
+            name: row.name(at),
+            value,
+        })
     }
 
-    /// The fields, each with the number its name has in the row's [`numbering`](Self::numbering), if it has one.
+    /// The values, in the order of the record, each with the number that the field's name has in the row's
+    /// [`numbering`](Self::numbering), if it has one.
     #[inline]
-    pub fn numbered_fields(
-        &self,
-    ) -> impl ExactSizeIterator<Item = (Option<u32>, Field<'a>)> + use<'a> {
-        let Self { payload, buffer, .. } = *self;
-        buffer.fields(payload)
+    pub fn values(&self) -> impl ExactSizeIterator<Item = (Option<u32>, Value<'a>)> + use<'a> {
+        self.buffer.values(self.payload)
+    }
+
+    /// The name of the field at place `at` of the record.
+    ///
+    /// # Panics
+    /// If the row has no more than `at` fields.
+    pub fn name(&self, at: usize) -> &'a str {
+        self.buffer.name(self.payload, at)
     }
 
     /// Which numbering of names the row has: in rows of the same one, equal numbers are equal names.

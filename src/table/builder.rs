@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use super::column::{self, Blank, Column, Kind, Outcome};
 use super::misfits::{self, Misfits};
 use super::{ColumnSettings, MAX_COLUMNS, MAX_NAME, MISFIT, UserType, fit};
-use crate::record::{Field, Row, Value};
+use crate::record::{Row, Value};
 
 /// Memory is counted anew after that many bytes of rows.
 const COUNT_EVERY: usize = 64 * 1024;
@@ -65,8 +65,10 @@ impl TableBuilder {
             UserType::Long => Kind::Int64,
             UserType::String => Kind::Utf8,
         };
-        for (name, kind) in [(&settings.time_field, Kind::Timestamp), (&settings.user_field, user)]
-        {
+        for (name, kind) in [
+            (&settings.time_field, Kind::Timestamp),
+            (&settings.user_field, user),
+        ] {
             if *name != settings.checkpoint_field && !this.by_name.contains_key(name.as_str()) {
                 this.add_column(Column::new(name, kind, true));
             }
@@ -86,13 +88,13 @@ impl TableBuilder {
             self.numbering = row.numbering();
             self.by_number.clear();
         }
-        for (number, field) in row.numbered_fields() {
-            if field.value == Value::Null {
+        for (place, (number, value)) in row.values().enumerate() {
+            if value == Value::Null {
                 continue;
             }
-            match self.column_of(number, field.name) {
-                Some(at) => self.append_to(at, &field),
-                None => self.append_new(&field),
+            match self.column_by_number(number) {
+                Some(at) => self.append_to(at, &value),
+                None => self.append_by_name(number, row.name(place), &value),
             }
         }
         self.rows += 1;
@@ -122,69 +124,79 @@ impl TableBuilder {
     pub fn finish(&mut self) -> RecordBatch {
         let rows = std::mem::take(&mut self.rows);
         let schema = self.schema.get_or_insert_with(|| {
-            schema(&self.settings.checkpoint_field, &self.columns, self.misfits_at)
+            schema(
+                &self.settings.checkpoint_field,
+                &self.columns,
+                self.misfits_at,
+            )
         });
         let schema = Arc::clone(schema);
         let mut blank = Blank::default();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len() + 2);
         arrays.push(column::timestamps(vec![self.opened_ms; rows].into(), None));
-        arrays.extend(self.columns.iter_mut().map(|column| column.finish(rows, &mut blank)));
+        arrays.extend(
+            self.columns
+                .iter_mut()
+                .map(|column| column.finish(rows, &mut blank)),
+        );
         if let Some(at) = self.misfits_at {
             arrays.insert(at + 1, self.misfits.finish(rows));
         }
         self.count();
-        #[expect(clippy::expect_used, reason = "schema and arrays are made from the same columns")]
+        #[expect(
+            clippy::expect_used,
+            reason = "schema and arrays are made from the same columns"
+        )]
         RecordBatch::try_new(schema, arrays).expect("every column has the batch's rows")
     }
 
     #[inline]
-    fn column_of(&mut self, number: Option<u32>, name: &str) -> Option<usize> {
-        if let Some(number) = number
-            && let Some(&at) = self.by_number.get(number as usize)
-            && at != NO_COLUMN
-        {
-            return Some(at as usize);
-        }
-        self.look_up(number, name)
+    fn column_by_number(&self, number: Option<u32>) -> Option<usize> {
+        let at = *self.by_number.get(number? as usize)?;
+        (at != NO_COLUMN).then_some(at as usize)
     }
 
-    /// The column of that name, found at once by the name's number from now on.
+    #[inline]
+    fn append_to(&mut self, at: usize, value: &Value<'_>) {
+        let outcome = self.columns[at].append(self.rows, value);
+        if outcome != Outcome::Kept {
+            self.appended_otherwise(at, value, outcome);
+        }
+    }
+
     #[inline(never)]
-    fn look_up(&mut self, number: Option<u32>, name: &str) -> Option<usize> {
-        let at = *self.by_name.get(name)?;
+    fn appended_otherwise(&mut self, at: usize, value: &Value<'_>, outcome: Outcome) {
+        if outcome != Outcome::Misfit {
+            self.schema = None;
+        }
+        if outcome != Outcome::Promoted {
+            let name = Arc::clone(&self.columns[at].name);
+            self.add_misfit(&name, value);
+        }
+    }
+
+    /// Takes a field by its name, whose column is found by its number from now on.
+    #[inline(never)]
+    fn append_by_name(&mut self, number: Option<u32>, name: &str, value: &Value<'_>) {
+        let at = match self.by_name.get(name) {
+            Some(&at) => at as usize,
+            None => {
+                let reserved = name == self.settings.checkpoint_field || name == MISFIT;
+                if reserved || name.len() > MAX_NAME || self.columns.len() >= MAX_COLUMNS {
+                    self.add_misfit(name, value);
+                    return;
+                }
+                self.add_column(Column::new(name, fit::infer(value), false))
+            }
+        };
         if let Some(number) = number {
             let number = number as usize;
             if self.by_number.len() <= number {
                 self.by_number.resize(number + 1, NO_COLUMN);
             }
-            self.by_number[number] = at;
+            self.by_number[number] = at as u32;
         }
-        Some(at as usize)
-    }
-
-    #[inline]
-    fn append_to(&mut self, at: usize, field: &Field<'_>) {
-        let outcome = self.columns[at].append(self.rows, &field.value);
-        if outcome != Outcome::Kept {
-            if outcome != Outcome::Misfit {
-                self.schema = None;
-            }
-            if outcome != Outcome::Promoted {
-                self.add_misfit(field);
-            }
-        }
-    }
-
-    /// Takes a field that has no column yet.
-    #[inline(never)]
-    fn append_new(&mut self, field: &Field<'_>) {
-        let reserved = field.name == self.settings.checkpoint_field || field.name == MISFIT;
-        if reserved || field.name.len() > MAX_NAME || self.columns.len() >= MAX_COLUMNS {
-            self.add_misfit(field);
-            return;
-        }
-        let at = self.add_column(Column::new(field.name, fit::infer(&field.value), false));
-        self.append_to(at, field);
+        self.append_to(at, value);
     }
 
     fn add_column(&mut self, column: Column) -> usize {
@@ -196,12 +208,12 @@ impl TableBuilder {
     }
 
     #[cold]
-    fn add_misfit(&mut self, field: &Field<'_>) {
+    fn add_misfit(&mut self, name: &str, value: &Value<'_>) {
         if self.misfits_at.is_none() {
             self.misfits_at = Some(self.columns.len());
             self.schema = None;
         }
-        self.misfits.add(self.rows, field.name, &field.value);
+        self.misfits.add(self.rows, name, value);
     }
 
     /// Counts memory and looks for columns that are full.
@@ -223,9 +235,17 @@ impl TableBuilder {
 
 fn schema(checkpoint: &str, columns: &[Column], misfits_at: Option<usize>) -> SchemaRef {
     let mut fields = Vec::with_capacity(columns.len() + 2);
-    fields.push(ArrowField::new(checkpoint, Kind::Timestamp.data_type(), false));
+    fields.push(ArrowField::new(
+        checkpoint,
+        Kind::Timestamp.data_type(),
+        false,
+    ));
     for column in columns {
-        fields.push(ArrowField::new(&*column.name, column.kind().data_type(), true));
+        fields.push(ArrowField::new(
+            &*column.name,
+            column.kind().data_type(),
+            true,
+        ));
     }
     if let Some(at) = misfits_at {
         fields.insert(at + 1, ArrowField::new(MISFIT, misfits::data_type(), true));

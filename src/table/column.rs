@@ -87,14 +87,23 @@ impl Column {
         let store = match kind {
             Kind::Boolean => Store::Boolean(BooleanBufferBuilder::new(0)),
             Kind::Int32 => Store::Int32(Vec::new()),
-            Kind::Int64 => Store::Int64 { values: Vec::new(), exact: true },
+            Kind::Int64 => Store::Int64 {
+                values: Vec::new(),
+                exact: true,
+            },
             Kind::Float64 => Store::Float64(Vec::new()),
             Kind::Date32 => Store::Date32(Vec::new()),
             Kind::Timestamp => Store::Timestamp(Vec::new()),
             Kind::Utf8 => Store::Utf8(Text::default()),
         };
         let nulls = NullBufferBuilder::new(0);
-        Self { name: name.into(), store, nulls, fixed, expected: (0, 0) }
+        Self {
+            name: name.into(),
+            store,
+            nulls,
+            fixed,
+            expected: (0, 0),
+        }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -175,7 +184,9 @@ impl Column {
             Fit::Rounded(double) => (double, Outcome::PromotedMisfit),
             Fit::None => return Outcome::Misfit,
         };
-        let Store::Int64 { values, .. } = &mut self.store else { return Outcome::Misfit };
+        let Store::Int64 { values, .. } = &mut self.store else {
+            return Outcome::Misfit;
+        };
         let mut doubles: Vec<f64> = values.iter().map(|value| *value as f64).collect();
         doubles.push(double);
         self.store = Store::Float64(doubles);
@@ -284,7 +295,10 @@ fn primitive<T: ArrowPrimitiveType>(
     values: &mut Vec<T::Native>,
     nulls: Option<NullBuffer>,
 ) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(std::mem::take(values).into(), nulls))
+    Arc::new(PrimitiveArray::<T>::new(
+        std::mem::take(values).into(),
+        nulls,
+    ))
 }
 
 pub(super) fn timestamps(values: ScalarBuffer<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
@@ -366,16 +380,19 @@ impl Blank {
             Kind::Timestamp => timestamps(ScalarBuffer::new(zeros, 0, rows), nulls),
             Kind::Utf8 => {
                 let offsets = OffsetBuffer::new(ScalarBuffer::new(zeros, 0, rows + 1));
-                Arc::new(StringArray::new(offsets, Buffer::from_vec(Vec::<u8>::new()), nulls))
+                Arc::new(StringArray::new(
+                    offsets,
+                    Buffer::from_vec(Vec::<u8>::new()),
+                    nulls,
+                ))
             }
         }
     }
 }
 
-fn blank<T: ArrowPrimitiveType>(
-    zeros: Buffer,
-    rows: usize,
-    nulls: Option<NullBuffer>,
-) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::new(zeros, 0, rows), nulls))
+fn blank<T: ArrowPrimitiveType>(zeros: Buffer, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::new(
+        ScalarBuffer::new(zeros, 0, rows),
+        nulls,
+    ))
 }

@@ -95,9 +95,7 @@ pub(super) fn double(value: &Value<'_>) -> Fit<f64> {
     match *value {
         Value::Integer { value, .. } => number::exact_double(value).into(),
         // So short a text has at most 17 digits.
-        Value::Number { double, raw }
-            if raw.len() <= 17 && double.is_finite() && double != 0.0 =>
-        {
+        Value::Number { double, raw } if raw.len() <= 17 && double.is_finite() && double != 0.0 => {
             Fit::Exact(double)
         }
         Value::Number { double, raw } => long_double(double, raw),

@@ -97,7 +97,11 @@ fn entry_fields() -> Fields {
 }
 
 fn entries_field() -> Arc<Field> {
-    Arc::new(Field::new("entries", DataType::Struct(entry_fields()), false))
+    Arc::new(Field::new(
+        "entries",
+        DataType::Struct(entry_fields()),
+        false,
+    ))
 }
 
 /// The type of the column.

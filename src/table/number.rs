@@ -24,7 +24,12 @@ impl Decimal {
     /// Reads a valid JSON number.
     pub(super) fn of(raw: &str) -> Self {
         let (mantissa, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
-        let mut this = Self { negative: false, significant: 0, digits: 0, point: 0 };
+        let mut this = Self {
+            negative: false,
+            significant: 0,
+            digits: 0,
+            point: 0,
+        };
         let mut in_fraction = false;
         let mut seen = 0;
         for byte in mantissa.bytes() {
@@ -72,8 +77,14 @@ impl Decimal {
 }
 
 fn exponent_of(text: &str) -> i64 {
-    let limit = if text.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
-    text.parse().map_or(limit, |exponent: i64| exponent.clamp(i64::MIN / 2, i64::MAX / 2))
+    let limit = if text.starts_with('-') {
+        i64::MIN / 2
+    } else {
+        i64::MAX / 2
+    };
+    text.parse().map_or(limit, |exponent: i64| {
+        exponent.clamp(i64::MIN / 2, i64::MAX / 2)
+    })
 }
 
 /// Whether a number was written without fraction and exponent.
@@ -98,7 +109,9 @@ pub(super) fn is_exact(raw: &str, double: f64) -> bool {
 
 /// An integer in a string, if it is written the shortest way.
 pub(super) fn integer_in(text: &str) -> Option<i64> {
-    is_canonical_integer(text).then(|| text.parse().ok()).flatten()
+    is_canonical_integer(text)
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// A double in a string, if that is how the double is written the shortest way.
@@ -108,7 +121,10 @@ pub(super) fn double_in(text: &str) -> Option<f64> {
     if text.len() > 350 || text == "-0" || !text.bytes().all(numeric) {
         return None;
     }
-    let double: f64 = text.parse().ok().filter(|double: &f64| double.is_finite())?;
+    let double: f64 = text
+        .parse()
+        .ok()
+        .filter(|double: &f64| double.is_finite())?;
     if is_canonical_integer(text) {
         return is_exact(text, double).then_some(double);
     }

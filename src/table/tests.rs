@@ -1,9 +1,8 @@
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType,
-};
+use arrow_array::types::{Date32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
@@ -29,15 +28,28 @@ fn builder() -> TableBuilder {
     TableBuilder::new(&settings(UserType::String), OPENED)
 }
 
-fn append(builder: &mut TableBuilder, json: &str) {
-    let mut decoder = JsonDecoder::new(JsonSettings {
+fn decoder() -> JsonDecoder {
+    JsonDecoder::new(JsonSettings {
         layout: Layout::Plain,
         project: "p".into(),
         collection_field: None,
         max_bytes: 1 << 30,
-    });
-    let row = decoder.decode("c", Some(json.as_bytes())).expect("valid JSON");
+    })
+}
+
+fn append_with(decoder: &mut JsonDecoder, builder: &mut TableBuilder, json: &str) {
+    let row = decoder
+        .decode("c", Some(json.as_bytes()))
+        .expect("valid JSON");
     builder.append(&row);
+}
+
+/// Appends with the test's one decoder, as a worker does.
+fn append(builder: &mut TableBuilder, json: &str) {
+    thread_local! {
+        static DECODER: RefCell<JsonDecoder> = RefCell::new(decoder());
+    }
+    DECODER.with_borrow_mut(|decoder| append_with(decoder, builder, json));
 }
 
 fn batch(rows: &[&str]) -> RecordBatch {
@@ -49,11 +61,21 @@ fn batch(rows: &[&str]) -> RecordBatch {
 }
 
 fn names(batch: &RecordBatch) -> Vec<String> {
-    batch.schema().fields().iter().map(|field| field.name().clone()).collect()
+    batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect()
 }
 
 fn type_of(batch: &RecordBatch, name: &str) -> DataType {
-    batch.schema().field_with_name(name).expect("a column of that name").data_type().clone()
+    batch
+        .schema()
+        .field_with_name(name)
+        .expect("a column of that name")
+        .data_type()
+        .clone()
 }
 
 /// A value as text; numbers alike whether integer or double; a missing column is null.
@@ -80,15 +102,17 @@ fn text(array: &dyn Array, row: usize) -> String {
         }
         DataType::Date32 => format!("day {}", array.as_primitive::<Date32Type>().value(row)),
         DataType::Timestamp(TimeUnit::Millisecond, Some(zone)) if &**zone == "UTC" => {
-            format!("ms {}", array.as_primitive::<TimestampMillisecondType>().value(row))
+            format!(
+                "ms {}",
+                array.as_primitive::<TimestampMillisecondType>().value(row)
+            )
         }
         DataType::Utf8 => format!("{:?}", array.as_string::<i32>().value(row)),
         DataType::Map(..) => {
             let entries = array.as_map().value(row);
             let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
-            let entries = (0..entries.len()).map(|at| {
-                format!("{}={}", keys.value(at), values.as_string::<i32>().value(at))
-            });
+            let entries = (0..entries.len())
+                .map(|at| format!("{}={}", keys.value(at), values.as_string::<i32>().value(at)));
             entries.collect::<Vec<_>>().join(" ")
         }
         other => panic!("no column has the type {other}"),
@@ -103,7 +127,11 @@ fn given(first: &str, then: &str) -> (String, String) {
 }
 
 fn assert_kept(first: &str, then: &str, expected: &str) {
-    assert_eq!(given(first, then), (expected.into(), "null".into()), "{then} after {first}");
+    assert_eq!(
+        given(first, then),
+        (expected.into(), "null".into()),
+        "{then} after {first}"
+    );
 }
 
 fn assert_misfit(first: &str, then: &str) {
@@ -111,5 +139,9 @@ fn assert_misfit(first: &str, then: &str) {
 }
 
 fn assert_rounded(first: &str, then: &str, expected: &str) {
-    assert_eq!(given(first, then), (expected.into(), format!("a={then}")), "{then} after {first}");
+    assert_eq!(
+        given(first, then),
+        (expected.into(), format!("a={then}")),
+        "{then} after {first}"
+    );
 }

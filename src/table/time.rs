@@ -28,7 +28,10 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     }
     let mut cursor = Cursor(text.as_bytes());
     let (days, padded) = cursor.date()?;
-    let mut time = Timestamp { millis: 0, exact: true };
+    let mut time = Timestamp {
+        millis: 0,
+        exact: true,
+    };
     let offset = if cursor.pass(b'T') {
         if !padded {
             return None;

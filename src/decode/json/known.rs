@@ -129,13 +129,88 @@ impl Known {
 /// Whether `bytes` starts with `start`, compared word by word: most names are a few words long.
 #[inline]
 fn starts_with(bytes: &[u8], start: &[u8]) -> bool {
-    let Some(bytes) = bytes.get(..start.len()) else { return false };
+    let Some(bytes) = bytes.get(..start.len()) else {
+        return false;
+    };
     let (words, starts) = (bytes.as_chunks::<8>(), start.as_chunks::<8>());
-    if words.0.iter().zip(starts.0).any(|(a, b)| u64::from_le_bytes(*a) != u64::from_le_bytes(*b)) {
+    if words
+        .0
+        .iter()
+        .zip(starts.0)
+        .any(|(a, b)| u64::from_le_bytes(*a) != u64::from_le_bytes(*b))
+    {
         return false;
     }
     match (bytes.last_chunk::<8>(), start.last_chunk::<8>()) {
         (Some(a), Some(b)) => u64::from_le_bytes(*a) == u64::from_le_bytes(*b),
         _ => words.1.iter().zip(starts.1).all(|(a, b)| a == b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learn(known: &mut Known, last: Option<u32>, name: &str) -> Option<u32> {
+        known.learn(last, format!("\"{name}\"").as_bytes(), name)
+    }
+
+    #[test]
+    fn what_followed_a_name_lately_is_guessed() {
+        let mut known = Known::default();
+        let a = learn(&mut known, None, "a");
+        let b = learn(&mut known, a, "b");
+        let c = learn(&mut known, a, "c");
+        assert_eq!(known.guess(None, b"\"a\":1"), a);
+        assert_eq!(known.guess(a, b"\"b\":1"), b);
+        assert_eq!(known.guess(a, b"\"c\":1"), c);
+        assert_eq!(known.guess(a, b"\"a\":1"), None);
+        assert_eq!(known.guess(b, b"\"c\":1"), None);
+        assert_eq!(known.guess(a, b"\"b"), None);
+        assert_eq!(known.guess(a, b""), None);
+    }
+
+    #[test]
+    fn spellings_of_one_name_share_its_number() {
+        let mut known = Known::default();
+        known.begin();
+        let plain = known.learn(None, b"\"a\"", "a").unwrap();
+        let other = known.learn(None, b"\"A\"", "a").unwrap();
+        assert_ne!(plain, other);
+        assert_eq!(known.get(plain).number, known.get(other).number);
+        assert_eq!(known.get(plain).name, None);
+        assert_eq!(known.get(other).name.as_deref(), Some("a"));
+        assert!(known.is_new(known.get(plain).number));
+        assert!(!known.is_new(known.get(other).number));
+        known.begin();
+        assert!(known.is_new(known.get(other).number));
+    }
+
+    #[test]
+    fn what_is_learnt_has_a_limit_and_starts_over_under_another_numbering() {
+        let mut known = Known::default();
+        let numbering = known.begin();
+        for n in 0..MAX_SPELLINGS {
+            assert_eq!(learn(&mut known, None, &n.to_string()), Some(n as u32));
+        }
+        assert_eq!(learn(&mut known, None, "one more"), None);
+        assert_eq!(learn(&mut known, None, "7"), Some(7));
+        assert_ne!(known.begin(), numbering);
+        assert_eq!(learn(&mut known, None, "one more"), Some(0));
+        assert_eq!(learn(&mut known, None, &"x".repeat(MAX_WRITTEN)), None);
+    }
+
+    #[test]
+    fn starts_are_compared_to_the_last_byte() {
+        for len in 0..40 {
+            let bytes: Vec<u8> = (0..40).collect();
+            assert!(starts_with(&bytes, &bytes[..len]));
+            for at in 0..len {
+                let mut other = bytes[..len].to_vec();
+                other[at] ^= 1;
+                assert!(!starts_with(&bytes, &other));
+            }
+            assert!(!starts_with(&bytes[..len], &[&bytes[..len], b"x"].concat()));
+        }
     }
 }

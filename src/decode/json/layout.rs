@@ -28,8 +28,12 @@ pub(super) fn rakam(reader: &mut Reader<'_>) -> Names {
         reader.object(|reader, quoted| {
             let name = reader.name(quoted).map_or("", |name| reader.text(name));
             match name {
-                "project" if project.is_none() => project = Some(reader.value()?),
-                "collection" if collection.is_none() => collection = Some(reader.value()?),
+                "project" if project.is_none() => {
+                    reader.value(project.insert(Cell::NULL))?;
+                }
+                "collection" if collection.is_none() => {
+                    reader.value(collection.insert(Cell::NULL))?;
+                }
                 "properties" if properties.is_none() => {
                     let object = reader.scan.peek() == b'{';
                     properties = Some(object);
@@ -87,11 +91,7 @@ pub(super) fn fabric(reader: &mut Reader<'_>) -> Names {
     names(reader, ("_project", project), ("_collection", collection))
 }
 
-pub(super) fn plain(
-    reader: &mut Reader<'_>,
-    collection_field: Option<&str>,
-    topic: &str,
-) -> Names {
+pub(super) fn plain(reader: &mut Reader<'_>, collection_field: Option<&str>, topic: &str) -> Names {
     let mut collection = None;
     root(reader, |reader| {
         reader.fields(Case::AsIs, |name, cell| {
@@ -167,14 +167,14 @@ fn from_topic(reader: &mut Reader<'_>, topic: &str) -> Result<Name, BadRecord> {
 
 #[inline]
 fn string_of(key: &str, cell: Option<Cell>) -> Result<Piece, BadRecord> {
-    match cell {
-        Some(Cell::Str(text) | Cell::Escaped { text, .. }) if text.is_empty() => {
-            no_table(format_args!("{key} is empty"))
-        }
-        Some(Cell::Str(text) | Cell::Escaped { text, .. }) => Ok(text),
-        Some(Cell::BadStr(_)) => no_table(format_args!("{key} has half a surrogate pair")),
-        Some(_) => no_table(format_args!("{key} is not a string")),
-        None => no_table(format_args!("{key} is missing")),
+    let Some(cell) = cell else {
+        return no_table(format_args!("{key} is missing"));
+    };
+    match cell.text() {
+        Some(text) if text.is_empty() => no_table(format_args!("{key} is empty")),
+        Some(text) => Ok(text),
+        None if cell.is_bad_str() => no_table(format_args!("{key} has half a surrogate pair")),
+        None => no_table(format_args!("{key} is not a string")),
     }
 }
 

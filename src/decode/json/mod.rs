@@ -61,7 +61,10 @@ impl JsonDecoder {
     pub fn new(mut settings: JsonSettings) -> Self {
         settings.project = settings.project.to_lowercase().into();
         settings.max_bytes = settings.max_bytes.min(MAX_BYTES);
-        Self { settings, scratch: Scratch::default() }
+        Self {
+            settings,
+            scratch: Scratch::default(),
+        }
     }
 
     /// Reads a record of `topic` as a row that borrows it and this decoder.
@@ -97,7 +100,10 @@ impl JsonDecoder {
 fn text_of(payload: Option<&[u8]>, max_bytes: usize) -> Result<&str, BadRecord> {
     let bad = |reason, detail: String| Err(BadRecord { reason, detail });
     let Some(payload) = payload else {
-        return bad(Reason::NotJson, "the record has no payload (a tombstone)".into());
+        return bad(
+            Reason::NotJson,
+            "the record has no payload (a tombstone)".into(),
+        );
     };
     if payload.is_empty() {
         return bad(Reason::NotJson, "the payload is empty".into());
@@ -113,7 +119,10 @@ fn text_of(payload: Option<&[u8]>, max_bytes: usize) -> Result<&str, BadRecord> 
         return bad(Reason::NotJson, "byte order mark at byte 0".into());
     }
     std::str::from_utf8(payload).or_else(|error| {
-        bad(Reason::NotJson, format!("invalid UTF-8 at byte {}", error.valid_up_to()))
+        bad(
+            Reason::NotJson,
+            format!("invalid UTF-8 at byte {}", error.valid_up_to()),
+        )
     })
 }
 

@@ -40,7 +40,11 @@ impl<'a> Reader<'a> {
     pub(super) fn new(payload: &'a str, scratch: &'a mut Scratch) -> Self {
         let numbering = scratch.known.begin();
         scratch.buffer.begin(payload.len(), numbering);
-        Self { scan: Scanner::new(payload), payload, scratch }
+        Self {
+            scan: Scanner::new(payload),
+            payload,
+            scratch,
+        }
     }
 
     #[inline]
@@ -101,7 +105,8 @@ impl<'a> Reader<'a> {
         let mut last = None;
         loop {
             let name = self.field_name(case, &mut last, &mut numbered)?;
-            let cell = self.value()?;
+            let mut cell = Cell::NULL;
+            self.value(&mut cell)?;
             let buffer = &mut self.scratch.buffer;
             if !take(buffer.text(self.payload, name.piece), cell) {
                 match name.number {
@@ -117,7 +122,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the name of a field, its colon and the space around it.
-    #[inline]
+    #[inline(always)]
     fn field_name(
         &mut self,
         case: Case,
@@ -154,7 +159,10 @@ impl<'a> Reader<'a> {
         let quoted = self.scan.name()?;
         let Ok(mut piece) = self.name(quoted) else {
             let what = "half a surrogate pair in a field name";
-            return Err(Fault { what, at: quoted.start });
+            return Err(Fault {
+                what,
+                at: quoted.start,
+            });
         };
         if case == Case::Lower {
             piece = self.lower_case(piece);
@@ -177,12 +185,18 @@ impl<'a> Reader<'a> {
     /// A string without its escapes.
     #[inline]
     pub(super) fn name(&mut self, quoted: Quoted) -> Result<Piece, LoneSurrogate> {
-        let Quoted { start, end, escaped } = quoted;
+        let Quoted {
+            start,
+            end,
+            escaped,
+        } = quoted;
         if !escaped {
             return Ok(Piece::of_payload(start, end));
         }
-        let (piece, result) =
-            self.scratch.buffer.write(|out| text::unescape(&self.payload[start..end], out));
+        let (piece, result) = self
+            .scratch
+            .buffer
+            .write(|out| text::unescape(&self.payload[start..end], out));
         result.map(|()| piece)
     }
 
@@ -193,25 +207,40 @@ impl<'a> Reader<'a> {
             return piece;
         }
         let text = text.to_owned();
-        self.scratch.buffer.write(|out| text::lower_case(&text, out)).0
+        self.scratch
+            .buffer
+            .write(|out| text::lower_case(&text, out))
+            .0
     }
 
     /// Writes `text` in lower case into the row's buffer.
     pub(super) fn write_lower_case(&mut self, text: &str) -> Piece {
-        self.scratch.buffer.write(|out| text::lower_case(text, out)).0
+        self.scratch
+            .buffer
+            .write(|out| text::lower_case(text, out))
+            .0
     }
 
-    /// Reads the value that is next.
-    #[inline]
-    pub(super) fn value(&mut self) -> Result<Cell, Fault> {
+    /// Reads the value that is next. It comes out by reference so that it stays in registers once inlined: as part
+    /// of a result it does not.
+    #[inline(always)]
+    pub(super) fn value(&mut self, cell: &mut Cell) -> Result<(), Fault> {
         match self.scan.peek() {
             b'"' => {
                 let quoted = self.scan.string()?;
-                Ok(self.string(quoted))
+                if quoted.escaped {
+                    *cell = self.escaped(quoted);
+                } else {
+                    *cell = Cell::str(Piece::of_payload(quoted.start, quoted.end));
+                }
+                Ok(())
             }
-            b'-' | b'0'..=b'9' => self.scan.number(),
-            b'{' | b'[' => self.nested(),
-            _ => self.scan.literal(),
+            b'-' | b'0'..=b'9' => self.scan.number(cell),
+            b'{' | b'[' => {
+                *cell = Cell::nested(self.nested()?);
+                Ok(())
+            }
+            _ => self.scan.literal(cell),
         }
     }
 
@@ -220,26 +249,25 @@ impl<'a> Reader<'a> {
         self.scan.skip(&mut self.scratch.open).map(drop)
     }
 
-    #[inline]
-    fn string(&mut self, quoted: Quoted) -> Cell {
-        if !quoted.escaped {
-            return Cell::Str(Piece::of_payload(quoted.start, quoted.end));
-        }
+    #[inline(never)]
+    fn escaped(&mut self, quoted: Quoted) -> Cell {
         let raw = Piece::of_payload(quoted.start - 1, quoted.end + 1);
         match self.name(quoted) {
-            Ok(text) => Cell::Escaped { text, raw },
-            Err(LoneSurrogate) => Cell::BadStr(raw),
+            Ok(text) => Cell::escaped(text, raw),
+            Err(LoneSurrogate) => Cell::bad_str(raw),
         }
     }
 
-    fn nested(&mut self) -> Result<Cell, Fault> {
+    #[inline(never)]
+    fn nested(&mut self) -> Result<Piece, Fault> {
         let start = self.scan.at();
         let spaced = self.scan.skip(&mut self.scratch.open)?;
         let end = self.scan.at();
-        if !spaced {
-            return Ok(Cell::Nested(Piece::of_payload(start, end)));
+        let mut piece = Piece::of_payload(start, end);
+        if spaced {
+            let json = &self.payload[start..end];
+            piece = self.scratch.buffer.write(|out| text::compact(json, out)).0;
         }
-        let json = &self.payload[start..end];
-        Ok(Cell::Nested(self.scratch.buffer.write(|out| text::compact(json, out)).0))
+        Ok(piece)
     }
 }

@@ -32,7 +32,11 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0 }
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+        }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -112,7 +116,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes a string, whose opening quote is next.
-    #[inline]
+    #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Quoted, Fault> {
         let start = self.at + 1;
         let mut escaped = false;
@@ -131,7 +135,11 @@ impl<'a> Scanner<'a> {
         }
         let end = self.at;
         self.at += 1;
-        Ok(Quoted { start, end, escaped })
+        Ok(Quoted {
+            start,
+            end,
+            escaped,
+        })
     }
 
     fn escape(&mut self) -> Result<(), Fault> {
@@ -151,45 +159,64 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes `true`, `false` or `null`, whose first letter is next.
-    #[inline]
-    pub(super) fn literal(&mut self) -> Result<Cell, Fault> {
-        for (word, cell) in [
-            ("true", Cell::Bool(true)),
-            ("false", Cell::Bool(false)),
-            ("null", Cell::Null),
-        ] {
-            if self.bytes[self.at..].starts_with(word.as_bytes()) {
-                self.at += word.len();
-                return Ok(cell);
-            }
+    #[inline(always)]
+    pub(super) fn literal(&mut self, cell: &mut Cell) -> Result<(), Fault> {
+        let rest = self.rest();
+        if rest.starts_with(b"true") {
+            *cell = Cell::bool(true);
+            self.at += 4;
+        } else if rest.starts_with(b"false") {
+            *cell = Cell::bool(false);
+            self.at += 5;
+        } else if rest.starts_with(b"null") {
+            *cell = Cell::NULL;
+            self.at += 4;
+        } else {
+            return self.fault("expected a value");
         }
-        self.fault("expected a value")
+        Ok(())
     }
 
     /// Passes a number, whose sign or first digit is next.
-    #[inline]
-    pub(super) fn number(&mut self) -> Result<Cell, Fault> {
+    #[inline(always)]
+    pub(super) fn number(&mut self, cell: &mut Cell) -> Result<(), Fault> {
         let start = self.at;
         let negative = self.pass(b'-');
         let first = self.at;
         let mut digits = 0;
         let whole = self.digits(&mut digits)?;
         if whole > 1 && self.bytes[first] == b'0' {
-            return Err(Fault { what: "a number must not begin with 0", at: first });
-        }
-        if !matches!(self.peek(), b'.' | b'e' | b'E') {
-            let raw = Piece::of_payload(start, self.at);
-            // 18 digits are below 2^63.
-            if whole <= 18 {
-                let value = digits as i64;
-                return Ok(Cell::Integer { value: if negative { -value } else { value }, raw });
-            }
-            let text = &self.text[start..self.at];
-            return Ok(match text.parse() {
-                Ok(value) => Cell::Integer { value, raw },
-                Err(_) => Cell::Number { double: nearest(text), raw },
+            return Err(Fault {
+                what: "a number must not begin with 0",
+                at: first,
             });
         }
+        if matches!(self.peek(), b'.' | b'e' | b'E') {
+            return self.fraction(start, (digits, whole), cell);
+        }
+        let raw = Piece::of_payload(start, self.at);
+        // 18 digits are below 2^63.
+        if whole <= 18 {
+            let value = digits as i64;
+            *cell = Cell::integer(if negative { -value } else { value }, raw);
+        } else {
+            let text = &self.text[start..self.at];
+            *cell = match text.parse() {
+                Ok(value) => Cell::integer(value, raw),
+                Err(_) => Cell::number(nearest(text), raw),
+            };
+        }
+        Ok(())
+    }
+
+    /// Passes what follows the whole part of the number that begins at `start`, given that part and its length.
+    #[inline]
+    fn fraction(
+        &mut self,
+        start: usize,
+        (mut digits, whole): (u64, usize),
+        cell: &mut Cell,
+    ) -> Result<(), Fault> {
         let mut scale = 0;
         if self.pass(b'.') {
             scale = self.digits(&mut digits)?;
@@ -202,15 +229,20 @@ impl<'a> Scanner<'a> {
             }
             self.digits(&mut 0)?;
         }
-        let raw = Piece::of_payload(start, self.at);
+        let text = &self.text[start..self.at];
         // With both terms exact, one division rounds once: the nearest double.
         let double = if !exponent && whole + scale <= 18 && digits < 1 << 53 {
             let double = digits as f64 / POWERS_OF_TEN[scale];
-            if negative { -double } else { double }
+            if text.starts_with('-') {
+                -double
+            } else {
+                double
+            }
         } else {
-            nearest(&self.text[start..self.at])
+            nearest(text)
         };
-        Ok(Cell::Number { double, raw })
+        *cell = Cell::number(double, Piece::of_payload(start, self.at));
+        Ok(())
     }
 
     /// Passes digits, at least one; returns how many. Their number is right up to 19 of them.
@@ -235,6 +267,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn skip(&mut self, open: &mut Depth) -> Result<bool, Fault> {
         open.clear();
         let mut spaced = false;
+        let mut unused = Cell::NULL;
         loop {
             // A value is next.
             match self.peek() {
@@ -256,13 +289,15 @@ impl<'a> Scanner<'a> {
                     }
                 }
                 b'"' => drop(self.string()?),
-                b'-' | b'0'..=b'9' => drop(self.number()?),
-                b't' | b'f' | b'n' => drop(self.literal()?),
+                b'-' | b'0'..=b'9' => self.number(&mut unused)?,
+                b't' | b'f' | b'n' => self.literal(&mut unused)?,
                 _ => return self.fault("expected a value"),
             }
             // What follows a value: the next one, or ends of containers.
             loop {
-                let Some(object) = open.top() else { return Ok(spaced) };
+                let Some(object) = open.top() else {
+                    return Ok(spaced);
+                };
                 spaced |= self.space();
                 if self.pass(b',') {
                     spaced |= self.space();
@@ -343,7 +378,10 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
         }
         at += 8;
     }
-    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
+    while bytes
+        .get(at)
+        .is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20))
+    {
         at += 1;
     }
     at

@@ -23,13 +23,22 @@ fn owned(row: &Row<'_>) -> Owned {
     let fields = row.fields().map(|field| {
         let mut json = Vec::new();
         field.value.write_json(&mut json);
-        (field.name.to_owned(), String::from_utf8(json).expect("JSON is UTF-8"))
+        (
+            field.name.to_owned(),
+            String::from_utf8(json).expect("JSON is UTF-8"),
+        )
     });
-    (row.project().to_owned(), row.collection().to_owned(), fields.collect())
+    (
+        row.project().to_owned(),
+        row.collection().to_owned(),
+        fields.collect(),
+    )
 }
 
 fn decode_with(decoder: &mut JsonDecoder, payload: &[u8]) -> Result<Owned, BadRecord> {
-    decoder.decode("topic", Some(payload)).map(|row| owned(&row))
+    decoder
+        .decode("topic", Some(payload))
+        .map(|row| owned(&row))
 }
 
 fn decode(layout: Layout, payload: &str) -> Result<Owned, BadRecord> {
@@ -45,5 +54,8 @@ fn reason(layout: Layout, payload: &str) -> Option<Reason> {
 }
 
 fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, json)| ((*name).to_owned(), (*json).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, json)| ((*name).to_owned(), (*json).to_owned()))
+        .collect()
 }

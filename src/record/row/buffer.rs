@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{Field, Row, Value};
+use super::{Row, Value};
 
 /// Rows with more fields than this look their names up in a table instead of one after the other.
 const FEW: usize = 32;
@@ -13,11 +13,10 @@ const KEPT_SLOTS: usize = 4096;
 const KEPT_TEXT: usize = 256 * 1024;
 
 /// A piece of text: bytes of the payload or, behind its end, of the text written by the decoder.
+///
+/// One word, so that it stays in a register: start and length, 32 bits each.
 #[derive(Clone, Copy, Debug)]
-pub struct Piece {
-    start: u32,
-    len: u32,
-}
+pub struct Piece(u64);
 
 impl Piece {
     /// The bytes `start..end` of the payload, which must be on character boundaries.
@@ -25,56 +24,167 @@ impl Piece {
     /// Payloads are far below 4 GiB: a decoder refuses larger ones.
     #[inline]
     pub fn of_payload(start: usize, end: usize) -> Self {
-        Self { start: start as u32, len: (end - start) as u32 }
+        Self::new(start, end - start)
+    }
+
+    #[inline]
+    fn new(start: usize, len: usize) -> Self {
+        Self((start as u64) << 32 | len as u64)
+    }
+
+    #[inline]
+    fn start(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    #[inline]
+    fn len(self) -> usize {
+        self.0 as u32 as usize
     }
 
     /// Whether there is nothing in it.
+    #[inline]
     pub fn is_empty(self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 }
 
 /// A [`Value`] by its place.
+///
+/// Not an enum but plain words: enums are passed through memory in parts of several sizes, and
+/// waiting for those to be joined took a third of the time of decoding.
 #[derive(Clone, Copy, Debug)]
-pub enum Cell {
-    /// See [`Value::Null`].
-    Null,
-    /// See [`Value::Bool`].
-    Bool(bool),
-    /// See [`Value::Integer`].
-    Integer {
-        /// The number.
-        value: i64,
-        /// As it was written.
-        raw: Piece,
-    },
-    /// See [`Value::Number`].
-    Number {
-        /// The nearest double.
-        double: f64,
-        /// As it was written.
-        raw: Piece,
-    },
-    /// A [`Value::Str`] without escapes.
-    Str(Piece),
-    /// A [`Value::Str`] with escapes.
-    Escaped {
-        /// Without escapes.
-        text: Piece,
-        /// As it was written, with quotes.
-        raw: Piece,
-    },
-    /// See [`Value::BadStr`].
-    BadStr(Piece),
-    /// See [`Value::Nested`].
-    Nested(Piece),
+pub struct Cell {
+    kind: Kind,
+    word: u64,
+    piece: Piece,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Null,
+    Bool,
+    Integer,
+    Number,
+    Str,
+    Escaped,
+    BadStr,
+    Nested,
+}
+
+impl Cell {
+    /// See [`Value::Null`].
+    pub const NULL: Self = Self {
+        kind: Kind::Null,
+        word: 0,
+        piece: Piece(0),
+    };
+
+    /// See [`Value::Bool`].
+    #[inline]
+    pub fn bool(value: bool) -> Self {
+        Self {
+            kind: Kind::Bool,
+            word: u64::from(value),
+            piece: Piece(0),
+        }
+    }
+
+    /// See [`Value::Integer`].
+    #[inline]
+    pub fn integer(value: i64, raw: Piece) -> Self {
+        Self {
+            kind: Kind::Integer,
+            word: value as u64,
+            piece: raw,
+        }
+    }
+
+    /// See [`Value::Number`].
+    #[inline]
+    pub fn number(double: f64, raw: Piece) -> Self {
+        Self {
+            kind: Kind::Number,
+            word: double.to_bits(),
+            piece: raw,
+        }
+    }
+
+    /// A [`Value::Str`] without escapes.
+    #[inline]
+    pub fn str(text: Piece) -> Self {
+        Self {
+            kind: Kind::Str,
+            word: 0,
+            piece: text,
+        }
+    }
+
+    /// A [`Value::Str`] with escapes; `raw` is as it was written, with quotes.
+    #[inline]
+    pub fn escaped(text: Piece, raw: Piece) -> Self {
+        Self {
+            kind: Kind::Escaped,
+            word: raw.0,
+            piece: text,
+        }
+    }
+
+    /// See [`Value::BadStr`].
+    #[inline]
+    pub fn bad_str(raw: Piece) -> Self {
+        Self {
+            kind: Kind::BadStr,
+            word: 0,
+            piece: raw,
+        }
+    }
+
+    /// See [`Value::Nested`].
+    #[inline]
+    pub fn nested(json: Piece) -> Self {
+        Self {
+            kind: Kind::Nested,
+            word: 0,
+            piece: json,
+        }
+    }
+
+    /// The text, if it is a [`Value::Str`].
+    #[inline]
+    pub fn text(self) -> Option<Piece> {
+        matches!(self.kind, Kind::Str | Kind::Escaped).then_some(self.piece)
+    }
+
+    /// Whether it is a [`Value::BadStr`].
+    pub fn is_bad_str(self) -> bool {
+        self.kind == Kind::BadStr
+    }
+}
+
+/// A field. The words of its cell lie apart, so that they are not copied as one: see [`Cell`].
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 struct Slot {
+    word: u64,
     name: Piece,
+    piece: Piece,
     number: u32,
-    cell: Cell,
+    kind: Kind,
+}
+
+impl Slot {
+    #[inline]
+    fn new(name: Piece, number: u32, cell: Cell) -> Self {
+        let Cell { kind, word, piece } = cell;
+        Self {
+            word,
+            name,
+            piece,
+            number,
+            kind,
+        }
+    }
 }
 
 /// The number of a name that has none.
@@ -124,13 +234,13 @@ impl RowBuffer {
         let start = self.written.len();
         let made = make(&mut self.written);
         let len = self.written.len() - start;
-        (Piece { start: (self.payload_len + start) as u32, len: len as u32 }, made)
+        (Piece::new(self.payload_len + start, len), made)
     }
 
     /// The text of a piece.
     #[inline]
     pub fn text<'a>(&'a self, payload: &'a str, piece: Piece) -> &'a str {
-        let (start, len) = (piece.start as usize, piece.len as usize);
+        let (start, len) = (piece.start(), piece.len());
         if start < self.payload_len {
             &payload[start..start + len]
         } else {
@@ -146,7 +256,7 @@ impl RowBuffer {
             self.marked += 1;
         }
         if self.is_new(payload, name) {
-            self.slots.push(Slot { name, number: NO_NUMBER, cell });
+            self.slots.push(Slot::new(name, NO_NUMBER, cell));
             self.marked += 1;
         }
     }
@@ -154,12 +264,17 @@ impl RowBuffer {
     /// Adds a field that the decoder knows to be new to the row, under the number of its name.
     #[inline]
     pub fn push_new(&mut self, name: Piece, number: u32, cell: Cell) {
-        self.slots.push(Slot { name, number, cell });
+        self.slots.push(Slot::new(name, number, cell));
     }
 
     /// The row, of the same payload the pieces were taken from.
     pub fn row<'a>(&'a self, payload: &'a str, project: &'a str, collection: &'a str) -> Row<'a> {
-        Row { project, collection, payload, buffer: self }
+        Row {
+            project,
+            collection,
+            payload,
+            buffer: self,
+        }
     }
 
     pub(super) fn numbering(&self) -> u64 {
@@ -171,33 +286,47 @@ impl RowBuffer {
     }
 
     #[inline]
-    pub(super) fn fields<'a>(
+    pub(super) fn values<'a>(
         &'a self,
         payload: &'a str,
-    ) -> impl ExactSizeIterator<Item = (Option<u32>, Field<'a>)> + use<'a> {
+    ) -> impl ExactSizeIterator<Item = (Option<u32>, Value<'a>)> + use<'a> {
         self.slots.iter().map(move |slot| {
-            let field = Field {
-                name: self.text(payload, slot.name),
-                value: self.value(payload, slot.cell),
-            };
-            ((slot.number != NO_NUMBER).then_some(slot.number), field)
+            let number = (slot.number != NO_NUMBER).then_some(slot.number);
+            (number, self.value(payload, slot))
         })
     }
 
+    pub(super) fn name<'a>(&'a self, payload: &'a str, at: usize) -> &'a str {
+        self.text(payload, self.slots[at].name)
+    }
+
     #[inline]
-    fn value<'a>(&'a self, payload: &'a str, cell: Cell) -> Value<'a> {
-        let text = |piece| self.text(payload, piece);
-        match cell {
-            Cell::Null => Value::Null,
-            Cell::Bool(value) => Value::Bool(value),
-            Cell::Integer { value, raw } => Value::Integer { value, raw: text(raw) },
-            Cell::Number { double, raw } => Value::Number { double, raw: text(raw) },
-            Cell::Str(piece) => Value::Str { text: text(piece), raw: None },
-            Cell::Escaped { text: piece, raw } => {
-                Value::Str { text: text(piece), raw: Some(text(raw)) }
-            }
-            Cell::BadStr(raw) => Value::BadStr(text(raw)),
-            Cell::Nested(raw) => Value::Nested(text(raw)),
+    fn value<'a>(&'a self, payload: &'a str, slot: &Slot) -> Value<'a> {
+        let Slot {
+            kind, word, piece, ..
+        } = *slot;
+        if kind == Kind::Null {
+            return Value::Null;
+        }
+        let text = self.text(payload, piece);
+        match kind {
+            Kind::Null => Value::Null,
+            Kind::Bool => Value::Bool(word == 1),
+            Kind::Integer => Value::Integer {
+                value: word as i64,
+                raw: text,
+            },
+            Kind::Number => Value::Number {
+                double: f64::from_bits(word),
+                raw: text,
+            },
+            Kind::Str => Value::Str { text, raw: None },
+            Kind::Escaped => Value::Str {
+                text,
+                raw: Some(self.text(payload, Piece(word))),
+            },
+            Kind::BadStr => Value::BadStr(text),
+            Kind::Nested => Value::Nested(text),
         }
     }
 
@@ -231,7 +360,9 @@ impl RowBuffer {
                 }
             }
             let hash = hash_of(name);
-            let new = index.find(hash, |&at| same(&self.slots[at as usize])).is_none();
+            let new = index
+                .find(hash, |&at| same(&self.slots[at as usize]))
+                .is_none();
             if new {
                 // The caller puts the field at this place.
                 index.insert_unique(hash, self.slots.len() as u32, rehash);
@@ -246,7 +377,9 @@ impl RowBuffer {
 /// Eight bits of a name, from its length and three of its bytes.
 #[inline]
 fn fingerprint(name: &[u8]) -> u8 {
-    let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return 0 };
+    let (Some(&first), Some(&last)) = (name.first(), name.last()) else {
+        return 0;
+    };
     let middle = name[name.len() / 2];
     let mixed = (u64::from(first) | u64::from(last) << 8 | u64::from(middle) << 16)
         ^ (name.len() as u64) << 20;

@@ -9,8 +9,13 @@ fn value() -> impl Strategy<Value = String> {
         Just("null".to_owned()),
         any::<bool>().prop_map(|value| value.to_string()),
         (-3..3i64).prop_map(|value| value.to_string()),
-        prop::sample::select(vec!["9007199254740993", "1e400", "0.1234567890123456789", "1e2"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "9007199254740993",
+            "1e400",
+            "0.1234567890123456789",
+            "1e2"
+        ])
+        .prop_map(str::to_owned),
         (-50..50i32).prop_map(|value| (f64::from(value) / 4.0).to_string()),
         prop::sample::select(vec![
             "2018-01-31",
@@ -36,15 +41,21 @@ fn rows() -> impl Strategy<Value = Vec<Vec<(String, String)>>> {
 }
 
 fn json(row: &[(String, String)]) -> String {
-    let fields: Vec<_> = row.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let fields: Vec<_> = row
+        .iter()
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
     format!("{{{}}}", fields.join(","))
 }
 
 /// Every row as text, under the names of all columns there are in the end.
 fn texts(batches: &[RecordBatch]) -> Vec<Vec<String>> {
     let names = batches.last().map(names).unwrap_or_default();
-    let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
-    rows.map(|(batch, row)| names.iter().map(|name| cell(batch, name, row)).collect()).collect()
+    let rows = batches
+        .iter()
+        .flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+    rows.map(|(batch, row)| names.iter().map(|name| cell(batch, name, row)).collect())
+        .collect()
 }
 
 proptest! {
@@ -76,6 +87,17 @@ proptest! {
                 prop_assert!(promoted || field.data_type() == then.data_type());
             }
         }
+    }
+
+    #[test]
+    fn rows_of_many_decoders_land_as_rows_of_one(rows in rows(), which in prop::collection::vec(0..3usize, 40)) {
+        let (mut one, mut many) = (builder(), builder());
+        let mut decoders = [decoder(), decoder(), decoder()];
+        for (row, which) in rows.iter().zip(which) {
+            append(&mut one, &json(row));
+            append_with(&mut decoders[which], &mut many, &json(row));
+        }
+        prop_assert_eq!(one.finish(), many.finish());
     }
 
     #[test]
@@ -143,8 +165,28 @@ fn rows_in_another_order_of_fields_land_in_the_same_columns() {
     let batch = batch(&rows.iter().map(String::as_str).collect::<Vec<_>>());
     for row in 0..60 {
         for at in 0..4 {
-            assert_eq!(cell(&batch, &format!("name-{at}"), row), (row * 10 + at).to_string());
+            assert_eq!(
+                cell(&batch, &format!("name-{at}"), row),
+                (row * 10 + at).to_string()
+            );
         }
+    }
+}
+
+#[test]
+fn names_beyond_what_a_decoder_learns_find_their_columns() {
+    let mut builder = builder();
+    for n in 0..6000 {
+        append(
+            &mut builder,
+            &format!("{{\"only-{n}\":null,\"a\":{n},\"b\":{}}}", -n),
+        );
+    }
+    let batch = builder.finish();
+    assert_eq!(batch.num_columns(), 5);
+    for n in 0..6000 {
+        assert_eq!(cell(&batch, "a", n), n.to_string());
+        assert_eq!(cell(&batch, "b", n), (-(n as i64)).to_string());
     }
 }
 
@@ -157,7 +199,10 @@ fn memory_follows_what_is_held() {
         append(&mut builder, &format!("{{\"a\":\"{text}\",\"b\":1}}"));
     }
     let full = builder.memory();
-    assert!((1_000_000..3_000_000).contains(&(full - empty)), "{empty} to {full}");
+    assert!(
+        (1_000_000..3_000_000).contains(&(full - empty)),
+        "{empty} to {full}"
+    );
     assert_eq!(builder.finish().num_rows(), 1000);
     assert!(builder.memory() < empty + 10_000, "{}", builder.memory());
 }
@@ -166,7 +211,10 @@ fn memory_follows_what_is_held() {
 fn room_made_in_vain_is_given_back() {
     let mut builder = builder();
     for _ in 0..1000 {
-        append(&mut builder, r#"{"a":"xxxxxxxxxxxxxxxx","b":1,"c":true,"d":0.5}"#);
+        append(
+            &mut builder,
+            r#"{"a":"xxxxxxxxxxxxxxxx","b":1,"c":true,"d":0.5}"#,
+        );
     }
     builder.finish();
     append(&mut builder, "{}");

@@ -4,7 +4,11 @@ use super::*;
 
 fn first(value: &str) -> (DataType, String, String) {
     let batch = batch(&[&format!("{{\"a\":{value}}}")]);
-    (type_of(&batch, "a"), cell(&batch, "a", 0), cell(&batch, MISFIT, 0))
+    (
+        type_of(&batch, "a"),
+        cell(&batch, "a", 0),
+        cell(&batch, MISFIT, 0),
+    )
 }
 
 fn timestamp() -> DataType {
@@ -16,23 +20,51 @@ fn the_first_value_decides_the_type() {
     for (value, data_type, expected) in [
         ("true", DataType::Boolean, "true"),
         ("12", DataType::Int64, "12"),
-        ("-9223372036854775808", DataType::Int64, "-9223372036854775808"),
+        (
+            "-9223372036854775808",
+            DataType::Int64,
+            "-9223372036854775808",
+        ),
         ("1.0", DataType::Float64, "1"),
         ("1e2", DataType::Float64, "100"),
         ("0.1", DataType::Float64, "0.1"),
-        ("1180591620717411303424", DataType::Float64, "1180591620717411300000"),
+        (
+            "1180591620717411303424",
+            DataType::Float64,
+            "1180591620717411300000",
+        ),
         ("\"2018-01-31\"", DataType::Date32, "day 17562"),
-        ("\"2018-01-31T05:59:12.345Z\"", timestamp(), "ms 1517378352345"),
+        (
+            "\"2018-01-31T05:59:12.345Z\"",
+            timestamp(),
+            "ms 1517378352345",
+        ),
         ("\"2018-01-31 5:59\"", timestamp(), "ms 1517378340000"),
-        ("\"2018-01-31T05:59:12.345000\"", timestamp(), "ms 1517378352345"),
-        ("\"2018-01-31T05:59:12.345001\"", DataType::Utf8, "\"2018-01-31T05:59:12.345001\""),
+        (
+            "\"2018-01-31T05:59:12.345000\"",
+            timestamp(),
+            "ms 1517378352345",
+        ),
+        (
+            "\"2018-01-31T05:59:12.345001\"",
+            DataType::Utf8,
+            "\"2018-01-31T05:59:12.345001\"",
+        ),
         ("\"2018-02-30\"", DataType::Utf8, "\"2018-02-30\""),
         ("\"\"", DataType::Utf8, "\"\""),
         ("\"12\"", DataType::Utf8, "\"12\""),
-        ("{\"b\": [1, null]}", DataType::Utf8, "\"{\\\"b\\\":[1,null]}\""),
+        (
+            "{\"b\": [1, null]}",
+            DataType::Utf8,
+            "\"{\\\"b\\\":[1,null]}\"",
+        ),
         ("[]", DataType::Utf8, "\"[]\""),
     ] {
-        assert_eq!(first(value), (data_type, expected.into(), "null".into()), "{value}");
+        assert_eq!(
+            first(value),
+            (data_type, expected.into(), "null".into()),
+            "{value}"
+        );
     }
 }
 
@@ -43,7 +75,10 @@ fn a_first_value_no_column_can_hold_still_decides_the_type() {
         ("1e999", DataType::Float64),
         (r#""\ud800""#, DataType::Utf8),
     ] {
-        assert_eq!(first(value), (data_type, "null".into(), format!("a={value}")));
+        assert_eq!(
+            first(value),
+            (data_type, "null".into(), format!("a={value}"))
+        );
     }
 }
 
@@ -51,7 +86,10 @@ fn a_first_value_no_column_can_hold_still_decides_the_type() {
 fn null_makes_no_column_and_decides_nothing() {
     let batch = batch(&[r#"{"a":null,"b":null}"#, r#"{"a":1}"#]);
     assert_eq!(names(&batch), ["_shard_time", "_time", "_user", "a"]);
-    assert_eq!((cell(&batch, "a", 0), cell(&batch, "a", 1)), ("null".into(), "1".into()));
+    assert_eq!(
+        (cell(&batch, "a", 0), cell(&batch, "a", 1)),
+        ("null".into(), "1".into())
+    );
 }
 
 #[test]
@@ -64,19 +102,43 @@ fn every_table_has_checkpoint_time_and_user() {
     for row in 0..2 {
         assert_eq!(cell(&batch, "_shard_time", row), format!("ms {OPENED}"));
     }
-    assert_eq!((cell(&batch, "_time", 0), cell(&batch, "_user", 0)), ("null".into(), "null".into()));
+    assert_eq!(
+        (cell(&batch, "_time", 0), cell(&batch, "_user", 0)),
+        ("null".into(), "null".into())
+    );
     assert_eq!(cell(&batch, "_time", 1), "ms 1517378352000");
     assert_eq!(cell(&batch, "_user", 1), "\"7\"");
 }
 
 #[test]
 fn the_user_has_its_configured_type_and_keeps_it() {
-    let rows = [r#"{"_user":7}"#, r#"{"_user":"8"}"#, r#"{"_user":1.5}"#, r#"{"_user":4294967296}"#];
+    let rows = [
+        r#"{"_user":7}"#,
+        r#"{"_user":"8"}"#,
+        r#"{"_user":1.5}"#,
+        r#"{"_user":4294967296}"#,
+    ];
     for (user_type, data_type, expected) in [
-        (UserType::String, DataType::Utf8, ["\"7\"", "\"8\"", "\"1.5\"", "\"4294967296\""]),
-        (UserType::Double, DataType::Float64, ["7", "8", "1.5", "4294967296"]),
-        (UserType::Long, DataType::Int64, ["7", "8", "null", "4294967296"]),
-        (UserType::Integer, DataType::Int32, ["7", "8", "null", "null"]),
+        (
+            UserType::String,
+            DataType::Utf8,
+            ["\"7\"", "\"8\"", "\"1.5\"", "\"4294967296\""],
+        ),
+        (
+            UserType::Double,
+            DataType::Float64,
+            ["7", "8", "1.5", "4294967296"],
+        ),
+        (
+            UserType::Long,
+            DataType::Int64,
+            ["7", "8", "null", "4294967296"],
+        ),
+        (
+            UserType::Integer,
+            DataType::Int32,
+            ["7", "8", "null", "null"],
+        ),
     ] {
         let mut builder = TableBuilder::new(&settings(user_type), OPENED);
         rows.iter().for_each(|row| append(&mut builder, row));
@@ -94,7 +156,10 @@ fn the_user_has_its_configured_type_and_keeps_it() {
 #[test]
 fn expectation_2_columns_without_values_are_null_in_all_rows() {
     let mut builder = builder();
-    append(&mut builder, r#"{"s":"x","i":1,"d":1.5,"b":true,"t":"2018-01-31","u":"2018-01-31T00:00Z"}"#);
+    append(
+        &mut builder,
+        r#"{"s":"x","i":1,"d":1.5,"b":true,"t":"2018-01-31","u":"2018-01-31T00:00Z"}"#,
+    );
     builder.finish();
     for n in 0..3 {
         append(&mut builder, &format!("{{\"colstring\":\"{n}\"}}"));
@@ -116,8 +181,22 @@ fn expectation_3_and_d6_new_columns_are_appended_and_earlier_rows_keep_their_val
         r#"{"old":"y","newcolumn1":"test1","newcolumn2":"test2"}"#,
         r#"{"newcolumn2":"test3","old":"z"}"#,
     ]);
-    assert_eq!(names(&batch), ["_shard_time", "_time", "_user", "old", "newcolumn1", "newcolumn2"]);
-    let column = |name| (0..3).map(|row| cell(&batch, name, row)).collect::<Vec<_>>();
+    assert_eq!(
+        names(&batch),
+        [
+            "_shard_time",
+            "_time",
+            "_user",
+            "old",
+            "newcolumn1",
+            "newcolumn2"
+        ]
+    );
+    let column = |name| {
+        (0..3)
+            .map(|row| cell(&batch, name, row))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(column("old"), ["\"x\"", "\"y\"", "\"z\""]);
     assert_eq!(column("newcolumn1"), ["null", "\"test1\"", "null"]);
     assert_eq!(column("newcolumn2"), ["null", "\"test2\"", "\"test3\""]);
@@ -126,7 +205,10 @@ fn expectation_3_and_d6_new_columns_are_appended_and_earlier_rows_keep_their_val
 #[test]
 fn expectation_5_of_a_duplicate_key_the_first_counts() {
     let batch = batch(&[r#"{"testcolumn":"1","testcolumn":"2"}"#]);
-    assert_eq!(names(&batch), ["_shard_time", "_time", "_user", "testcolumn"]);
+    assert_eq!(
+        names(&batch),
+        ["_shard_time", "_time", "_user", "testcolumn"]
+    );
     assert_eq!(batch.num_rows(), 1);
     assert_eq!(cell(&batch, "testcolumn", 0), "\"1\"");
 }
@@ -142,17 +224,34 @@ fn expectation_6_a_new_table_with_one_string_column() {
 
 #[test]
 fn reserved_names_become_no_columns() {
-    let batch = batch(&[r#"{"_shard_time":"x","_misfit":{"a": 1},"a":1}"#, r#"{"_misfit":null}"#]);
-    assert_eq!(names(&batch), ["_shard_time", "_time", "_user", "_misfit", "a"]);
+    let batch = batch(&[
+        r#"{"_shard_time":"x","_misfit":{"a": 1},"a":1}"#,
+        r#"{"_misfit":null}"#,
+    ]);
+    assert_eq!(
+        names(&batch),
+        ["_shard_time", "_time", "_user", "_misfit", "a"]
+    );
     assert_eq!(cell(&batch, "_shard_time", 0), format!("ms {OPENED}"));
-    assert_eq!(cell(&batch, MISFIT, 0), r#"_shard_time="x" _misfit={"a":1}"#);
+    assert_eq!(
+        cell(&batch, MISFIT, 0),
+        r#"_shard_time="x" _misfit={"a":1}"#
+    );
     assert_eq!(cell(&batch, MISFIT, 1), "null");
 }
 
 #[test]
 fn misfits_stand_where_the_first_of_them_appeared() {
-    let batch = batch(&[r#"{"a":1}"#, r#"{"a":"x","b":2}"#, r#"{"a":"y","b":"z"}"#, "{}"]);
-    assert_eq!(names(&batch), ["_shard_time", "_time", "_user", "a", "_misfit", "b"]);
+    let batch = batch(&[
+        r#"{"a":1}"#,
+        r#"{"a":"x","b":2}"#,
+        r#"{"a":"y","b":"z"}"#,
+        "{}",
+    ]);
+    assert_eq!(
+        names(&batch),
+        ["_shard_time", "_time", "_user", "a", "_misfit", "b"]
+    );
     let misfits: Vec<_> = (0..4).map(|row| cell(&batch, MISFIT, row)).collect();
     assert_eq!(misfits, ["null", r#"a="x""#, r#"a="y" b="z""#, "null"]);
 }

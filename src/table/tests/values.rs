@@ -63,7 +63,13 @@ fn integers_take_whole_numbers_however_written() {
 
 #[test]
 fn integers_become_doubles_when_a_fraction_arrives_and_all_are_exact() {
-    let batch = batch(&[r#"{"a":1}"#, r#"{"a":-9007199254740992}"#, "{}", r#"{"a":0.5}"#, r#"{"a":7}"#]);
+    let batch = batch(&[
+        r#"{"a":1}"#,
+        r#"{"a":-9007199254740992}"#,
+        "{}",
+        r#"{"a":0.5}"#,
+        r#"{"a":7}"#,
+    ]);
     assert_eq!(type_of(&batch, "a"), DataType::Float64);
     let values: Vec<_> = (0..5).map(|row| cell(&batch, "a", row)).collect();
     assert_eq!(values, ["1", "-9007199254740992", "null", "0.5", "7"]);
@@ -77,13 +83,19 @@ fn integers_that_no_double_holds_keep_their_column() {
     let batch = batch(&[r#"{"a":9007199254740993}"#, r#"{"a":0.5}"#, r#"{"a":2}"#]);
     assert_eq!(type_of(&batch, "a"), DataType::Int64);
     assert_eq!(cell(&batch, "a", 0), "9007199254740993");
-    assert_eq!((cell(&batch, "a", 1), cell(&batch, MISFIT, 1)), ("null".into(), "a=0.5".into()));
+    assert_eq!(
+        (cell(&batch, "a", 1), cell(&batch, MISFIT, 1)),
+        ("null".into(), "a=0.5".into())
+    );
     assert_eq!(cell(&batch, "a", 2), "2");
 }
 
 #[test]
 fn values_of_earlier_batches_count_for_promotion() {
-    for (value, expected) in [("9223372036854775807", DataType::Int64), ("5", DataType::Float64)] {
+    for (value, expected) in [
+        ("9223372036854775807", DataType::Int64),
+        ("5", DataType::Float64),
+    ] {
         let mut builder = builder();
         append(&mut builder, &format!("{{\"a\":{value}}}"));
         assert_eq!(type_of(&builder.finish(), "a"), DataType::Int64);

@@ -1,9 +1,5 @@
 //! The conformance suite has teeth: each of these targets breaks one promise, and is caught at it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests panic on what must not fail"
-)]
+#![expect(clippy::unwrap_used, reason = "tests panic on what must not fail")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

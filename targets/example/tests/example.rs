@@ -59,7 +59,7 @@ async fn says_what_is_wrong_with_its_keys() {
         ExampleTarget::new(&BTreeMap::new()),
         Err(TargetError::Misconfigured(_))
     ));
-    let typo = BTreeMap::from([("target.example.dir".into(), "/tmp".into())]);
+    let typo = BTreeMap::from([("target.example.dir".into(), "/var/lib/events".into())]);
     let refused = ExampleTarget::new(&typo);
     assert!(matches!(&refused, Err(TargetError::Misconfigured(why)) if why.contains(".dir ")));
     let nowhere = BTreeMap::from([("target.example.directory".into(), "/does/not/exist".into())]);

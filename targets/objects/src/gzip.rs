@@ -30,13 +30,11 @@ pub(crate) fn blocks(text: &[u8], level: u32) -> Result<Bytes, CompressError> {
         static DEFLATER: RefCell<Option<Deflater>> = const { RefCell::new(None) };
     }
     DEFLATER.with_borrow_mut(|slot| {
-        if slot.as_ref().is_none_or(|deflater| deflater.level != level) {
-            *slot = Some(Deflater::new(level));
-        }
-        match slot {
-            Some(deflater) => deflater.blocks(text),
-            None => Ok(Bytes::new()),
-        }
+        let deflater = match slot.take() {
+            Some(deflater) if deflater.level == level => deflater,
+            _ => Deflater::new(level),
+        };
+        slot.insert(deflater).blocks(text)
     })
 }
 

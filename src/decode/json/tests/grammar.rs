@@ -4,7 +4,9 @@ use super::*;
 
 fn detail(payload: &[u8]) -> String {
     let mut decoder = JsonDecoder::new(settings(Layout::Plain));
-    decode_with(&mut decoder, payload).expect_err("not JSON").to_string()
+    decode_with(&mut decoder, payload)
+        .expect_err("not JSON")
+        .to_string()
 }
 
 #[test]
@@ -33,7 +35,13 @@ fn strings_and_names_lose_their_escapes() {
     let row = decoder.decode("t", Some(payload.as_bytes())).unwrap();
     let field = row.fields().next().unwrap();
     assert_eq!(field.name, "a\n");
-    let Value::Str { text, raw: Some(raw) } = field.value else { panic!("{field:?}") };
+    let Value::Str {
+        text,
+        raw: Some(raw),
+    } = field.value
+    else {
+        panic!("{field:?}")
+    };
     assert_eq!(text, "\" \\ / \u{8} \u{c} \n \r \t é 😀 é");
     assert!(raw.starts_with(r#""\" \\"#) && raw.ends_with(r#"é""#));
 }
@@ -55,7 +63,10 @@ fn integers_of_64_bits_are_told_from_other_numbers() {
     assert_eq!(value("999999999999999999"), Ok(999_999_999_999_999_999));
     assert_eq!(value("9223372036854775807"), Ok(i64::MAX));
     assert_eq!(value("-9223372036854775808"), Ok(i64::MIN));
-    assert_eq!(value("9223372036854775808"), Err(9_223_372_036_854_775_808.0));
+    assert_eq!(
+        value("9223372036854775808"),
+        Err(9_223_372_036_854_775_808.0)
+    );
     assert_eq!(value("1.0"), Err(1.0));
     assert_eq!(value("-1e2"), Err(-100.0));
     assert_eq!(value("1e400"), Err(f64::INFINITY));
@@ -68,10 +79,22 @@ fn what_is_not_json_is_refused_and_the_detail_says_where() {
         (&b""[..], "not_json: the payload is empty"),
         (b"\xEF\xBB\xBF{}", "not_json: byte order mark at byte 0"),
         (b"{\"a\":\"\xFF\"}", "not_json: invalid UTF-8 at byte 6"),
-        (b"{\"a\":1}x", "not_json: something follows the JSON document at byte 7"),
-        (b"{\"a\":1} {}", "not_json: something follows the JSON document at byte 8"),
-        (b"{\"a\":1", "not_json: expected a comma or the end of the object at byte 6"),
-        (b"{\"a\":01}", "not_json: a number must not begin with 0 at byte 5"),
+        (
+            b"{\"a\":1}x",
+            "not_json: something follows the JSON document at byte 7",
+        ),
+        (
+            b"{\"a\":1} {}",
+            "not_json: something follows the JSON document at byte 8",
+        ),
+        (
+            b"{\"a\":1",
+            "not_json: expected a comma or the end of the object at byte 6",
+        ),
+        (
+            b"{\"a\":01}",
+            "not_json: a number must not begin with 0 at byte 5",
+        ),
         (b"{\"a\":-}", "not_json: expected a digit at byte 6"),
         (b"{\"a\":1.}", "not_json: expected a digit at byte 7"),
         (b"{\"a\":1e+}", "not_json: expected a digit at byte 8"),
@@ -79,23 +102,58 @@ fn what_is_not_json_is_refused_and_the_detail_says_where() {
         (b"{\"a\":nul}", "not_json: expected a value at byte 5"),
         (b"{\"a\":NaN}", "not_json: expected a value at byte 5"),
         (b"{\"a\" 1}", "not_json: expected a colon at byte 5"),
-        (b"{a:1}", "not_json: expected a field name in quotes at byte 1"),
-        (b"{\"a\":1,}", "not_json: expected a field name in quotes at byte 7"),
-        (b"{\"a\":\"b\n\"}", "not_json: control character in a string at byte 7"),
-        (b"{\"a\":\"\\x\"}", "not_json: unknown escape in a string at byte 6"),
+        (
+            b"{a:1}",
+            "not_json: expected a field name in quotes at byte 1",
+        ),
+        (
+            b"{\"a\":1,}",
+            "not_json: expected a field name in quotes at byte 7",
+        ),
+        (
+            b"{\"a\":\"b\n\"}",
+            "not_json: control character in a string at byte 7",
+        ),
+        (
+            b"{\"a\":\"\\x\"}",
+            "not_json: unknown escape in a string at byte 6",
+        ),
         (
             b"{\"a\":\"\\u12g4\"}",
             "not_json: expected four hexadecimal digits after \\u at byte 6",
         ),
-        (b"{\"a\":\"b", "not_json: the payload ends within a string at byte 7"),
-        (b"{\"a\":\"b\\", "not_json: the payload ends within a string at byte 7"),
+        (
+            b"{\"a\":\"b",
+            "not_json: the payload ends within a string at byte 7",
+        ),
+        (
+            b"{\"a\":\"b\\",
+            "not_json: the payload ends within a string at byte 7",
+        ),
         (b"{\"a\":[1,]}", "not_json: expected a value at byte 8"),
-        (b"{\"a\":[1}", "not_json: expected a comma or the end of the array at byte 7"),
-        (b"{\"a\":{\"b\":1]}", "not_json: expected a comma or the end of the object at byte 11"),
-        (b"{'a':1}", "not_json: expected a field name in quotes at byte 1"),
-        (b"{} // x", "not_json: something follows the JSON document at byte 3"),
+        (
+            b"{\"a\":[1}",
+            "not_json: expected a comma or the end of the array at byte 7",
+        ),
+        (
+            b"{\"a\":{\"b\":1]}",
+            "not_json: expected a comma or the end of the object at byte 11",
+        ),
+        (
+            b"{'a':1}",
+            "not_json: expected a field name in quotes at byte 1",
+        ),
+        (
+            b"{} // x",
+            "not_json: something follows the JSON document at byte 3",
+        ),
     ] {
-        assert_eq!(detail(payload), expected, "{}", String::from_utf8_lossy(payload));
+        assert_eq!(
+            detail(payload),
+            expected,
+            "{}",
+            String::from_utf8_lossy(payload)
+        );
     }
 }
 
@@ -103,20 +161,35 @@ fn what_is_not_json_is_refused_and_the_detail_says_where() {
 fn a_tombstone_is_a_bad_record() {
     let mut decoder = JsonDecoder::new(settings(Layout::Plain));
     let bad = decoder.decode("t", None).unwrap_err();
-    assert_eq!(bad.to_string(), "not_json: the record has no payload (a tombstone)");
+    assert_eq!(
+        bad.to_string(),
+        "not_json: the record has no payload (a tombstone)"
+    );
 }
 
 #[test]
 fn a_payload_over_the_limit_is_refused_unread() {
-    let mut decoder = JsonDecoder::new(JsonSettings { max_bytes: 4, ..settings(Layout::Plain) });
+    let mut decoder = JsonDecoder::new(JsonSettings {
+        max_bytes: 4,
+        ..settings(Layout::Plain)
+    });
     assert!(decoder.decode("t", Some(b"{  }")).is_ok());
     let bad = decoder.decode("t", Some(b"[[[[[")).unwrap_err();
-    assert_eq!(bad.to_string(), "too_large: the payload has 5 bytes, 4 are allowed");
+    assert_eq!(
+        bad.to_string(),
+        "too_large: the payload has 5 bytes, 4 are allowed"
+    );
 }
 
 #[test]
 fn half_a_surrogate_pair_spoils_its_string_only() {
-    for half in [r"\ud800", r"\udfff", r"\ud800x", r"\ud800\u0041", r"\udc00\ud800"] {
+    for half in [
+        r"\ud800",
+        r"\udfff",
+        r"\ud800x",
+        r"\ud800\u0041",
+        r"\udc00\ud800",
+    ] {
         let payload = format!(r#"{{"a":"{half}","b":"{half}\ud83d\ude00","c":1}}"#);
         let mut decoder = JsonDecoder::new(settings(Layout::Plain));
         let row = decoder.decode("t", Some(payload.as_bytes())).unwrap();
@@ -145,7 +218,10 @@ fn of_fields_of_one_name_the_first_counts_and_the_others_must_still_be_json() {
         plain(r#"{"a":null,"\u0061":2,"b":1,"a":{}}"#).unwrap(),
         fields(&[("a", "null"), ("b", "1")])
     );
-    assert_eq!(reason(Layout::Plain, r#"{"a":1,"a":nope}"#), Some(Reason::NotJson));
+    assert_eq!(
+        reason(Layout::Plain, r#"{"a":1,"a":nope}"#),
+        Some(Reason::NotJson)
+    );
 }
 
 #[test]
@@ -155,8 +231,14 @@ fn depth_costs_neither_stack_nor_time() {
     assert_eq!(plain(&deep).unwrap()[0].1.len(), 2 * DEPTH);
     let objects = format!("{}1{}", "{\"a\":".repeat(DEPTH / 3), "}".repeat(DEPTH / 3));
     assert_eq!(plain(&objects).unwrap().len(), 1);
-    assert_eq!(reason(Layout::Plain, &deep[..deep.len() - 2]), Some(Reason::NotJson));
-    assert_eq!(reason(Layout::Plain, &"[".repeat(DEPTH)), Some(Reason::NotJson));
+    assert_eq!(
+        reason(Layout::Plain, &deep[..deep.len() - 2]),
+        Some(Reason::NotJson)
+    );
+    assert_eq!(
+        reason(Layout::Plain, &"[".repeat(DEPTH)),
+        Some(Reason::NotJson)
+    );
 }
 
 #[test]
@@ -176,7 +258,11 @@ fn strings_end_right_wherever_their_end_falls_in_a_word() {
         for tail in ["\"}", "\"          }", "\\n\"}", "\\\\\"  ,\"b\":1}"] {
             let payload = format!("{{\"a\":\"{text}{tail}");
             let json: serde_json::Value = serde_json::from_str(&payload).unwrap();
-            assert_eq!(plain(&payload).unwrap()[0].1, json["a"].to_string(), "{payload}");
+            assert_eq!(
+                plain(&payload).unwrap()[0].1,
+                json["a"].to_string(),
+                "{payload}"
+            );
         }
         for control in 0..0x20u8 {
             let payload = format!("{{\"a\":\"{text}{}        \"}}", char::from(control));
@@ -218,7 +304,10 @@ pub(super) fn agree_on_json(bytes: &[u8]) -> Result<(), TestCaseError> {
         let ours = decode_with(&mut JsonDecoder::new(settings(layout)), bytes);
         match ours {
             Err(bad) if bad.reason == Reason::NotJson => {
-                prop_assert!(!theirs || bad.detail.starts_with("half a surrogate"), "{bad}");
+                prop_assert!(
+                    !theirs || bad.detail.starts_with("half a surrogate"),
+                    "{bad}"
+                );
             }
             _ => prop_assert!(theirs, "{ours:?}"),
         }

@@ -3,7 +3,9 @@
 use super::*;
 
 fn table(layout: Layout, payload: &str) -> (String, String) {
-    decode(layout, payload).map(|(project, collection, _)| (project, collection)).unwrap()
+    decode(layout, payload)
+        .map(|(project, collection, _)| (project, collection))
+        .unwrap()
 }
 
 fn names(project: &str, collection: &str) -> (String, String) {
@@ -33,7 +35,10 @@ fn rakam_refuses_other_keys_in_the_root() {
         decode(Layout::Rakam, payload).unwrap_err().to_string(),
         "wrong_layout: only project, collection and properties may be in the root, not the key at byte 49"
     );
-    assert_eq!(reason(Layout::Rakam, &payload.replace("[1]", "[1")), Some(Reason::NotJson));
+    assert_eq!(
+        reason(Layout::Rakam, &payload.replace("[1]", "[1")),
+        Some(Reason::NotJson)
+    );
 }
 
 #[test]
@@ -57,12 +62,16 @@ fn fabric_reads_data_and_ignores_the_rest() {
     let (project, collection, found) = decode(Layout::Fabric, payload).unwrap();
     assert_eq!((project, collection), names("p", "c"));
     assert_eq!(found, fields(&[("x", "1")]));
-    assert_eq!(reason(Layout::Fabric, &payload.replace(":0}", ":00}")), Some(Reason::NotJson));
+    assert_eq!(
+        reason(Layout::Fabric, &payload.replace(":0}", ":00}")),
+        Some(Reason::NotJson)
+    );
 }
 
 #[test]
 fn expectation_7_fabric_names_the_table_after_other_fields() {
-    let payload = r#"{"data":{"testcolumn":"1","testcolumn":"2","_project":"p","_collection":"c"}}"#;
+    let payload =
+        r#"{"data":{"testcolumn":"1","testcolumn":"2","_project":"p","_collection":"c"}}"#;
     let (project, collection, found) = decode(Layout::Fabric, payload).unwrap();
     assert_eq!((project, collection), names("p", "c"));
     assert_eq!(found, fields(&[("testcolumn", "\"1\"")]));
@@ -84,7 +93,12 @@ fn d9_fabric_finds_the_table_behind_nested_values() {
 
 #[test]
 fn d8_nested_values_stay_whole_in_their_field() {
-    for nested in [r#"{"x":null}"#, r#"{"x":{"y":[1,{"z":2}]}}"#, "[[],{}]", "[null]"] {
+    for nested in [
+        r#"{"x":null}"#,
+        r#"{"x":{"y":[1,{"z":2}]}}"#,
+        "[[],{}]",
+        "[null]",
+    ] {
         let payload =
             format!(r#"{{"data":{{"_project":"p","_collection":"c","a":{nested},"b":1}}}}"#);
         let (_, _, found) = decode(Layout::Fabric, &payload).unwrap();
@@ -100,7 +114,10 @@ fn names_of_fields_are_lower_case_except_in_plain() {
     )
     .unwrap();
     assert_eq!(found, fields(&[("aa", "1"), ("äς", "3"), ("ab", "4")]));
-    assert_eq!(plain(r#"{"Aa":1,"aA":2}"#).unwrap(), fields(&[("Aa", "1"), ("aA", "2")]));
+    assert_eq!(
+        plain(r#"{"Aa":1,"aA":2}"#).unwrap(),
+        fields(&[("Aa", "1"), ("aA", "2")])
+    );
 }
 
 #[test]
@@ -110,23 +127,45 @@ fn plain_takes_the_table_from_settings_and_topic() {
         ..settings(Layout::Plain)
     });
     let row = decoder.decode("Web.Events", Some(b"{\"a\":1}")).unwrap();
-    assert_eq!((row.project(), row.collection()), ("myproject", "web.events"));
+    assert_eq!(
+        (row.project(), row.collection()),
+        ("myproject", "web.events")
+    );
     let long = "t".repeat(249);
-    assert_eq!(decoder.decode(&long, Some(b"{}")).unwrap().collection(), long);
+    assert_eq!(
+        decoder.decode(&long, Some(b"{}")).unwrap().collection(),
+        long
+    );
     let longer = "t".repeat(250);
-    assert_eq!(decoder.decode(&longer, Some(b"{}")).unwrap_err().reason, Reason::NoTable);
+    assert_eq!(
+        decoder.decode(&longer, Some(b"{}")).unwrap_err().reason,
+        Reason::NoTable
+    );
 }
 
 #[test]
 fn plain_takes_the_collection_from_a_field_that_stays_a_column() {
-    let settings =
-        JsonSettings { collection_field: Some("type".into()), ..settings(Layout::Plain) };
+    let settings = JsonSettings {
+        collection_field: Some("type".into()),
+        ..settings(Layout::Plain)
+    };
     let mut decoder = JsonDecoder::new(settings);
-    let (_, collection, found) =
-        decode_with(&mut decoder, br#"{"a":{"type":"no"},"type":"Click","type":"x"}"#).unwrap();
+    let (_, collection, found) = decode_with(
+        &mut decoder,
+        br#"{"a":{"type":"no"},"type":"Click","type":"x"}"#,
+    )
+    .unwrap();
     assert_eq!(collection, "click");
-    assert_eq!(found, fields(&[("a", r#"{"type":"no"}"#), ("type", "\"Click\"")]));
-    for payload in [r#"{"a":1}"#, r#"{"type":""}"#, r#"{"type":7}"#, r#"{"Type":"x"}"#] {
+    assert_eq!(
+        found,
+        fields(&[("a", r#"{"type":"no"}"#), ("type", "\"Click\"")])
+    );
+    for payload in [
+        r#"{"a":1}"#,
+        r#"{"type":""}"#,
+        r#"{"type":7}"#,
+        r#"{"Type":"x"}"#,
+    ] {
         let bad = decode_with(&mut decoder, payload.as_bytes()).unwrap_err();
         assert_eq!(bad.reason, Reason::NoTable, "{payload}");
     }
@@ -140,12 +179,28 @@ fn a_record_without_the_layouts_object_is_refused() {
         (Layout::Fabric, "1", "the record is not an object"),
         (Layout::Fabric, "{}", "data is missing"),
         (Layout::Fabric, r#"{"data":[]}"#, "data is not an object"),
-        (Layout::Fabric, r#"{"data":null,"data":{}}"#, "data is not an object"),
-        (Layout::Rakam, r#"{"project":"p","collection":"c"}"#, "properties is missing"),
-        (Layout::Rakam, r#"{"properties":null}"#, "properties is not an object"),
+        (
+            Layout::Fabric,
+            r#"{"data":null,"data":{}}"#,
+            "data is not an object",
+        ),
+        (
+            Layout::Rakam,
+            r#"{"project":"p","collection":"c"}"#,
+            "properties is missing",
+        ),
+        (
+            Layout::Rakam,
+            r#"{"properties":null}"#,
+            "properties is not an object",
+        ),
     ] {
         let bad = decode(layout, payload).unwrap_err();
-        assert_eq!(bad.to_string(), format!("wrong_layout: {expected}"), "{payload}");
+        assert_eq!(
+            bad.to_string(),
+            format!("wrong_layout: {expected}"),
+            "{payload}"
+        );
     }
 }
 
@@ -158,7 +213,11 @@ fn a_record_without_a_table_is_refused() {
         ("null", "\"c\"", "project is not a string"),
         ("\"p\"", "\"\"", "collection is empty"),
         ("\"p\"", "{}", "collection is not a string"),
-        ("\"p\"", r#""\ud800""#, "collection has half a surrogate pair"),
+        (
+            "\"p\"",
+            r#""\ud800""#,
+            "collection has half a surrogate pair",
+        ),
         ("\"p\"", &long, "collection is longer than 100 characters"),
     ] {
         for (layout, payload) in both(project, collection) {
@@ -186,9 +245,7 @@ fn both(project: &str, collection: &str) -> [(Layout, String); 2] {
     [
         (
             Layout::Rakam,
-            format!(
-                r#"{{"project":{project},"collection":{collection},"properties":{{"a":1}}}}"#
-            ),
+            format!(r#"{{"project":{project},"collection":{collection},"properties":{{"a":1}}}}"#),
         ),
         (
             Layout::Fabric,

@@ -32,7 +32,9 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 fn entries(json: &str) -> Vec<(String, Box<RawValue>)> {
-    serde_json::from_str::<Entries>(json).expect("the generator makes objects").0
+    serde_json::from_str::<Entries>(json)
+        .expect("the generator makes objects")
+        .0
 }
 
 /// The entries as a row would have them.
@@ -59,8 +61,7 @@ fn tokens() -> impl Strategy<Value = Vec<String>> {
     .prop_map(|token| vec![token]);
     let value = scalar.prop_recursive(4, 32, 5, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..5)
-                .prop_map(|items| container("[", "]", items)),
+            prop::collection::vec(inner.clone(), 0..5).prop_map(|items| container("[", "]", items)),
             entries_of(inner, 0..5),
         ]
     });
@@ -99,7 +100,9 @@ fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         r"-?(0|[1-9][0-9]{0,21})(\.[0-9]{1,22})?([eE][+-]?[0-9]{1,3})?",
         any::<i64>().prop_map(|n| n.to_string()),
-        any::<f64>().prop_filter("finite", |n| n.is_finite()).prop_map(|n| format!("{n:?}")),
+        any::<f64>()
+            .prop_filter("finite", |n| n.is_finite())
+            .prop_map(|n| format!("{n:?}")),
     ]
 }
 
@@ -138,7 +141,10 @@ fn spaced(tokens: &[String], spaces: &[&str]) -> String {
 }
 
 fn spaces() -> impl Strategy<Value = Vec<&'static str>> {
-    prop::collection::vec(prop::sample::select(vec!["", "", " ", "\n\t", "\r\n  "]), 0..5)
+    prop::collection::vec(
+        prop::sample::select(vec!["", "", " ", "\n\t", "\r\n  "]),
+        0..5,
+    )
 }
 
 proptest! {
@@ -207,4 +213,53 @@ proptest! {
         let _ = decode_with(&mut decoder, &bad);
         prop_assert_eq!(decode_with(&mut decoder, &good), before);
     }
+
+    #[test]
+    fn a_decoder_that_has_learnt_names_decodes_like_a_new_one(
+        records in prop::collection::vec(
+            prop::collection::vec((spelling(), prop::sample::select(vec!["", " "])), 0..8), 1..12
+        )
+    ) {
+        for layout in [Layout::Plain, Layout::Rakam] {
+            let mut learnt = JsonDecoder::new(settings(layout));
+            for names in &records {
+                let fields: Vec<_> = names
+                    .iter()
+                    .enumerate()
+                    .map(|(n, (name, space))| format!("{space}\"{name}\"{space}:{n}"))
+                    .collect();
+                let mut json = format!("{{{}}}", fields.join(","));
+                if layout == Layout::Rakam {
+                    json = format!(r#"{{"project":"p","collection":"c","properties":{json}}}"#);
+                }
+                let (_, _, found) = decode_with(&mut learnt, json.as_bytes()).unwrap();
+                prop_assert_eq!(&found, &decode(layout, &json).unwrap().2);
+                let object = format!("{{{}}}", fields.join(","));
+                prop_assert_eq!(found, row_of(&object, layout == Layout::Rakam));
+            }
+        }
+    }
+}
+
+/// A few names in several spellings each, one of them too long to be learnt.
+fn spelling() -> impl Strategy<Value = String> {
+    let long = "long".repeat(40);
+    let names = [
+        "a",
+        "A",
+        "\\u0061",
+        "ab",
+        "aB",
+        "abcdefgh",
+        "abcdefghi",
+        "abcdefgx",
+        "",
+        "Ä",
+        "ä",
+    ];
+    let names = names
+        .into_iter()
+        .map(str::to_owned)
+        .chain([long.to_uppercase(), long]);
+    prop::sample::select(names.collect::<Vec<_>>())
 }

@@ -20,7 +20,7 @@ fn of_several_fields_of_one_name_the_first_counts_however_many_there_are() {
             buffer.begin(payload.len(), 0);
             for round in 0..3 {
                 for piece in &pieces {
-                    buffer.push(&payload, *piece, Cell::Bool(round == 0));
+                    buffer.push(&payload, *piece, Cell::bool(round == 0));
                 }
             }
             let row = buffer.row(&payload, "p", "c");
@@ -37,10 +37,10 @@ fn names_with_and_without_numbers_are_told_apart() {
     for numbered in [1, FEW - 1, FEW + 1] {
         buffer.begin(payload.len(), 0);
         for (number, piece) in pieces[..numbered].iter().enumerate() {
-            buffer.push_new(*piece, number as u32, Cell::Null);
+            buffer.push_new(*piece, number as u32, Cell::NULL);
         }
         for piece in &pieces {
-            buffer.push(&payload, *piece, Cell::Null);
+            buffer.push(&payload, *piece, Cell::NULL);
         }
         assert_eq!(buffer.row(&payload, "p", "c").fields().len(), pieces.len());
     }
@@ -64,7 +64,7 @@ fn a_huge_record_does_not_leave_huge_scratch_behind() {
     let mut buffer = RowBuffer::default();
     buffer.begin(payload.len(), 0);
     for piece in &pieces {
-        buffer.push(&payload, *piece, Cell::Null);
+        buffer.push(&payload, *piece, Cell::NULL);
     }
     buffer.write(|text| text.push_str(&payload));
     buffer.begin(0, 0);

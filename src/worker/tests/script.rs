@@ -1,0 +1,180 @@
+//! A source and a clock that do what a test says.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::record::{Partition, Position, Record};
+use crate::source::{Event, Slot, Source, SourceError};
+use crate::worker::Clock;
+
+/// A clock that stands still until it is moved.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    pub(super) fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn wall(&self) -> SystemTime {
+        UNIX_EPOCH + self.now()
+    }
+}
+
+/// The stream as the test sees it: what is in each partition, and what the worker did.
+#[derive(Default)]
+pub(super) struct Stream {
+    pub(super) logs: BTreeMap<Slot, (Partition, Vec<(i64, String)>)>,
+    pub(super) next: BTreeMap<Slot, i64>,
+    pub(super) paused: BTreeMap<Slot, bool>,
+    pub(super) events: VecDeque<Event>,
+    /// Checkpoints in the order in which they were stored.
+    pub(super) committed: Vec<(Slot, Position)>,
+    pub(super) released: Vec<Slot>,
+    pub(super) polls: u64,
+    /// The next so many commits fail.
+    pub(super) refuse_commits: u32,
+    pub(super) gaps: BTreeMap<Slot, i64>,
+}
+
+/// Both ends of a [`Stream`].
+#[derive(Clone, Default)]
+pub(super) struct TestSource(pub(super) Rc<RefCell<Stream>>, Rc<Cell<bool>>);
+
+impl TestSource {
+    /// Puts payloads at the end of a partition.
+    pub(super) fn produce<S: Into<String>>(&self, slot: usize, payloads: impl IntoIterator<Item = S>) {
+        let mut stream = self.0.borrow_mut();
+        let (_, log) = stream
+            .logs
+            .entry(Slot(slot))
+            .or_insert_with(|| (Partition::new("t", i32::try_from(slot).unwrap()), Vec::new()));
+        for payload in payloads {
+            let offset = log.last().map_or(0, |(offset, _)| offset + 1);
+            log.push((offset, payload.into()));
+        }
+    }
+
+    pub(super) fn assign(&self, slot: usize, start: i64) {
+        let mut stream = self.0.borrow_mut();
+        let partition = Partition::new("t", i32::try_from(slot).unwrap());
+        stream.next.insert(Slot(slot), start);
+        stream.paused.insert(Slot(slot), false);
+        let start = Position::at(start);
+        stream.events.push_back(Event::Assigned { slot: Slot(slot), partition, start });
+        stream.events.push_back(Event::Joined);
+    }
+
+    pub(super) fn happen(&self, event: Event) {
+        self.0.borrow_mut().events.push_back(event);
+    }
+
+    pub(super) fn checkpoint(&self, slot: usize) -> Option<i64> {
+        let stream = self.0.borrow();
+        let found = stream.committed.iter().rev().find(|(other, _)| *other == Slot(slot));
+        found.map(|(_, position)| position.offset())
+    }
+
+    pub(super) fn is_paused(&self, slot: usize) -> bool {
+        self.0.borrow().paused[&Slot(slot)]
+    }
+
+    pub(super) fn closed(&self) -> bool {
+        self.1.get()
+    }
+}
+
+impl Source for TestSource {
+    fn poll(
+        &mut self,
+        _: Duration,
+        max: usize,
+        take: &mut dyn FnMut(Slot, Record<'_>),
+    ) -> Result<Vec<Event>, SourceError> {
+        // The writes run on another thread: let them.
+        std::thread::sleep(Duration::from_micros(200));
+        let mut stream = self.0.borrow_mut();
+        stream.polls += 1;
+        let stream = &mut *stream;
+        let mut left = max;
+        for (slot, next) in &mut stream.next {
+            if stream.paused[slot] {
+                continue;
+            }
+            let Some((_, log)) = stream.logs.get(slot) else { continue };
+            for (offset, payload) in log.iter().filter(|(offset, _)| offset >= next) {
+                if left == 0 {
+                    break;
+                }
+                left -= 1;
+                take(
+                    *slot,
+                    Record {
+                        position: Position::at(*offset),
+                        timestamp: Some(*offset),
+                        key: None,
+                        payload: Some(payload.as_bytes()),
+                    },
+                );
+            }
+            *next = log.last().map_or(*next, |(offset, _)| (*next).max(offset + 1));
+        }
+        Ok(stream.events.drain(..).collect())
+    }
+
+    fn pause(&mut self, slots: &[Slot]) {
+        let mut stream = self.0.borrow_mut();
+        slots.iter().for_each(|slot| drop(stream.paused.insert(*slot, true)));
+    }
+
+    fn resume(&mut self, slots: &[Slot]) {
+        let mut stream = self.0.borrow_mut();
+        slots.iter().for_each(|slot| drop(stream.paused.insert(*slot, false)));
+    }
+
+    fn rewind(&mut self, slot: Slot, to: Position) {
+        self.0.borrow_mut().next.insert(slot, to.offset());
+    }
+
+    fn commit(&mut self, checkpoints: &[(Slot, Position)]) {
+        let result = self.commit_now(checkpoints);
+        self.0.borrow_mut().events.push_back(Event::Committed(result));
+    }
+
+    fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
+        let mut stream = self.0.borrow_mut();
+        if stream.refuse_commits > 0 {
+            stream.refuse_commits -= 1;
+            return Err(SourceError::Unavailable("coordinator moved".into()));
+        }
+        for (slot, _) in checkpoints {
+            assert!(stream.next.contains_key(slot), "commit for a partition not owned");
+        }
+        stream.committed.extend_from_slice(checkpoints);
+        Ok(())
+    }
+
+    fn release(&mut self, slots: &[Slot]) {
+        let mut stream = self.0.borrow_mut();
+        stream.released.extend_from_slice(slots);
+        slots.iter().for_each(|slot| drop(stream.next.remove(slot)));
+    }
+
+    fn nothing_before(&mut self, slot: Slot, end: Position) -> bool {
+        self.0.borrow().gaps.get(&slot).is_some_and(|gap| end.offset() <= *gap)
+    }
+
+    fn close(self) {
+        self.1.set(true);
+    }
+}
