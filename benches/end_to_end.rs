@@ -28,8 +28,9 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let events =
-        std::env::var("ALLUVIUM_BENCH_EVENTS").map_or(2_000_000, |count| count.parse().expect("a number of events"));
+    let events = std::env::var("ALLUVIUM_BENCH_EVENTS").map_or(2_000_000, |count| {
+        count.parse().expect("a number of events")
+    });
     let (kafka, bucket, topic) = (shared_kafka(), Bucket::shared(), unique("bench"));
     broker::create_topic(&kafka, &topic, PARTITIONS);
     let start = Instant::now();
@@ -62,7 +63,11 @@ fn feed(kafka: &str, topic: &str, events: u64) -> u64 {
     for number in 0..events {
         write_event(&mut event, &mut random, number);
         bytes += event.len() as u64;
-        sender.send(random.below(PARTITIONS as u64) as i32, None, Some(event.as_bytes()));
+        sender.send(
+            random.below(PARTITIONS as u64) as i32,
+            None,
+            Some(event.as_bytes()),
+        );
     }
     sender.finish();
     bytes
@@ -70,14 +75,34 @@ fn feed(kafka: &str, topic: &str, events: u64) -> u64 {
 
 /// An analytics event of about 400 bytes. 15 in 100 come from a second client with another order of keys.
 fn write_event(event: &mut String, random: &mut Random, number: u64) {
-    const PATHS: [&str; 6] = ["/", "/pricing", "/docs/getting-started", "/blog/2018/01", "/account/settings", "/search"];
-    const AGENTS: [&str; 4] = ["Firefox 58.0", "Chrome 64.0.3282", "Safari 11.0.3", "Chrome Mobile 64.0"];
+    const PATHS: [&str; 6] = [
+        "/",
+        "/pricing",
+        "/docs/getting-started",
+        "/blog/2018/01",
+        "/account/settings",
+        "/search",
+    ];
+    const AGENTS: [&str; 4] = [
+        "Firefox 58.0",
+        "Chrome 64.0.3282",
+        "Safari 11.0.3",
+        "Chrome Mobile 64.0",
+    ];
     const COUNTRIES: [&str; 8] = ["TR", "DE", "US", "FR", "GB", "NL", "JP", "BR"];
     let table = TABLES[random.below(5) as usize];
     let time = 1_517_378_340_000 + number;
     let (user, session) = (random.below(100_000), random.next());
-    let (path, agent, country) = (random.pick(&PATHS), random.pick(&AGENTS), random.pick(&COUNTRIES));
-    let (price, duration, position) = (random.below(100_000), random.below(30_000), random.below(20));
+    let (path, agent, country) = (
+        random.pick(&PATHS),
+        random.pick(&AGENTS),
+        random.pick(&COUNTRIES),
+    );
+    let (price, duration, position) = (
+        random.below(100_000),
+        random.below(30_000),
+        random.below(20),
+    );
     let returning = random.chance(40);
     let common = format!(
         "\"_session\":\"{session:016x}\",\"url\":\"https://www.example.com{path}\",\"referrer\":\"https://search.example.org/\",\
@@ -116,7 +141,12 @@ struct Used {
 fn drain(config: &Config) -> Used {
     let start = Instant::now();
     let mut process = Command::new(env!("CARGO_BIN_EXE_alluvium"))
-        .args(["run", "--until-end", "--config", &config.write().display().to_string()])
+        .args([
+            "run",
+            "--until-end",
+            "--config",
+            &config.write().display().to_string(),
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -125,18 +155,26 @@ fn drain(config: &Config) -> Used {
     // A process that has ended keeps its CPU time until it is waited for, but not its memory.
     while !has_ended(&process) {
         memory = highest_memory(&process).unwrap_or(memory);
-        assert!(start.elapsed() < seconds(1_800), "the program does not come to an end");
+        assert!(
+            start.elapsed() < seconds(1_800),
+            "the program does not come to an end"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     let (elapsed, cpu) = (start.elapsed(), cpu_time(&process));
     let status = process.wait().expect("the program ends");
     assert!(status.success(), "the program failed: {status}");
-    Used { elapsed, cpu, memory }
+    Used {
+        elapsed,
+        cpu,
+        memory,
+    }
 }
 
 /// The fields of `/proc/PID/stat` behind the program's name, beginning with its state.
 fn stat(process: &Child) -> Vec<String> {
-    let text = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("this needs Linux's /proc");
+    let text = std::fs::read_to_string(format!("/proc/{}/stat", process.id()))
+        .expect("this needs Linux's /proc");
     let (_, fields) = text.rsplit_once(") ").expect("a name in parentheses");
     fields.split(' ').map(str::to_owned).collect()
 }
@@ -154,8 +192,14 @@ fn cpu_time(process: &Child) -> Duration {
 
 fn highest_memory(process: &Child) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim()
+        .strip_suffix(" kB")?
+        .parse::<u64>()
+        .ok()
+        .map(|kilobytes| kilobytes * 1024)
 }
 
 fn report(level: &str, events: u64, bytes: u64, used: &Used, objects: u64, stored: u64) {
@@ -164,7 +208,18 @@ fn report(level: &str, events: u64, bytes: u64, used: &Used, objects: u64, store
     println!("\ngzip level {level}");
     println!("  {:>12.0} records/s", events / seconds);
     println!("  {:>12.1} MB/s", bytes / seconds / 1e6);
-    println!("  {:>12.2} CPU seconds per million records ({:.0} records per CPU second)", cpu / events * 1e6, events / cpu);
-    println!("  {:>12.1} MB highest resident memory", used.memory as f64 / 1e6);
-    println!("  {objects:>12} objects, {:.1} MB, {:.2} : 1", stored / 1e6, bytes / stored);
+    println!(
+        "  {:>12.2} CPU seconds per million records ({:.0} records per CPU second)",
+        cpu / events * 1e6,
+        events / cpu
+    );
+    println!(
+        "  {:>12.1} MB highest resident memory",
+        used.memory as f64 / 1e6
+    );
+    println!(
+        "  {objects:>12} objects, {:.1} MB, {:.2} : 1",
+        stored / 1e6,
+        bytes / stored
+    );
 }

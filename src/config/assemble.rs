@@ -18,11 +18,15 @@ use super::settings::{
 
 /// The settings, with stand-ins where the reader found a problem; nothing if there is no stand-in.
 pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<Settings> {
-    let columns = columns(r);
+    let source = source(r);
+    let mut columns = columns(r);
+    if !matches!(source.layout, JsonLayout::Plain { .. }) {
+        columns.lower_case();
+    }
     let output = output(r, &columns);
     let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
     let settings = Settings {
-        source: source(r),
+        source,
         kafka: kafka(r),
         flush: flush(r),
         columns,

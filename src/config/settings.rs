@@ -128,6 +128,15 @@ pub struct Columns {
     pub time: String,
 }
 
+impl Columns {
+    /// For layouts that lower-case the names of fields: a column must be named as its field arrives.
+    pub(super) fn lower_case(&mut self) {
+        for name in [&mut self.checkpoint, &mut self.user, &mut self.time] {
+            *name = name.to_lowercase();
+        }
+    }
+}
+
 /// The type of the user column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserType {

@@ -150,18 +150,18 @@ pub async fn run(
         return Ok(());
     }
     let workers = worker_count(settings, found.partitions.len());
-    kafka.prefetch_bytes = usize::try_from(budget_bytes / 8).unwrap_or(usize::MAX) / workers;
+    kafka.prefetch_bytes = prefetch(budget_bytes, workers);
     let health = Arc::new(Health::new(workers));
     let answering = answer(settings, &metrics, &health).await?;
     let ends = options.until_end.then(|| Arc::new(Ends::new(found.ends, workers)));
-    let prefetch = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
+    let prefetched = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
     let shared = Shared {
         target,
         columns: Arc::new(column_settings(settings)),
         policy: policy(settings),
         building_limit: building_limit(settings, budget_bytes, workers),
         max_poll: settings.kafka.max_poll_records,
-        budget: Arc::new(Budget::new(budget_bytes - prefetch.min(budget_bytes / 2), metrics.clone())),
+        budget: Arc::new(Budget::new(budget_bytes - prefetched.min(budget_bytes / 2), metrics.clone())),
         metrics: metrics.clone(),
         health,
         runtime: Handle::current(),
@@ -245,6 +245,13 @@ fn worker_count(settings: &Settings, partitions: usize) -> usize {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = settings.kafka.workers.map_or(cpus, std::num::NonZero::get);
     wanted.min(partitions).max(1)
+}
+
+/// Bytes librdkafka may fetch ahead for each worker: an eighth of the budget in all, and no more than keeps a
+/// worker busy over a slow line.
+fn prefetch(budget: u64, workers: usize) -> usize {
+    let eighth = usize::try_from(budget / 8).unwrap_or(usize::MAX);
+    (eighth / workers).clamp(1 << 20, 16 << 20)
 }
 
 async fn answer(

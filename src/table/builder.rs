@@ -83,13 +83,14 @@ impl TableBuilder {
             for column in &mut self.columns {
                 column.expect(0);
             }
+            self.count();
         }
         if self.numbering != row.numbering() {
             self.numbering = row.numbering();
             self.by_number.clear();
         }
         for (place, (number, value)) in row.values().enumerate() {
-            if value == Value::Null {
+            if matches!(value, Value::Null) {
                 continue;
             }
             match self.column_by_number(number) {

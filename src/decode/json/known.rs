@@ -20,6 +20,9 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Spelling {
     /// With its quotes.
     pub(super) written: Box<[u8]>,
+    /// The first eight bytes of `written`, zeros behind its end, and a mask of those that count.
+    head: u64,
+    mask: u64,
     /// What it is called, if not by the bytes between the quotes.
     pub(super) name: Option<Box<str>>,
     pub(super) number: u32,
@@ -75,12 +78,18 @@ impl Known {
     /// The spelling that is next in `rest`, if it followed `last` lately.
     #[inline]
     pub(super) fn guess(&self, last: Option<u32>, rest: &[u8]) -> Option<u32> {
-        let next = last.map_or(self.first, |last| self.get(last).next);
-        next.into_iter().find(|&spelling| {
-            self.spellings
-                .get(spelling as usize)
-                .is_some_and(|spelling| starts_with(rest, &spelling.written))
-        })
+        let [likely, other] = last.map_or(self.first, |last| self.get(last).next);
+        if self.is_next(likely, rest) {
+            return Some(likely);
+        }
+        self.is_next(other, rest).then_some(other)
+    }
+
+    #[inline]
+    fn is_next(&self, spelling: u32, rest: &[u8]) -> bool {
+        self.spellings
+            .get(spelling as usize)
+            .is_some_and(|spelling| spelling.starts(rest))
     }
 
     /// The spelling that follows `last` now, which is learnt if it is new. `None` if there is no room for it.
@@ -108,8 +117,11 @@ impl Known {
         }
         let spelling = self.spellings.len() as u32;
         let as_written = &written[1..written.len() - 1] == name.as_bytes();
+        let (head, mask) = head_of(written);
         self.spellings.push(Spelling {
             written: written.into(),
+            head,
+            mask,
             name: (!as_written).then(|| name.into()),
             number,
             next: [NONE; 2],
@@ -126,25 +138,38 @@ impl Known {
     }
 }
 
-/// Whether `bytes` starts with `start`, compared word by word: most names are a few words long.
-#[inline]
-fn starts_with(bytes: &[u8], start: &[u8]) -> bool {
-    let Some(bytes) = bytes.get(..start.len()) else {
-        return false;
-    };
-    let (words, starts) = (bytes.as_chunks::<8>(), start.as_chunks::<8>());
-    if words
-        .0
-        .iter()
-        .zip(starts.0)
-        .any(|(a, b)| u64::from_le_bytes(*a) != u64::from_le_bytes(*b))
-    {
-        return false;
+impl Spelling {
+    /// Whether `rest` starts with it. Most are at most two words long.
+    #[inline]
+    fn starts(&self, rest: &[u8]) -> bool {
+        let written = &*self.written;
+        let Some(head) = rest.first_chunk::<8>() else {
+            return rest.starts_with(written);
+        };
+        if (u64::from_le_bytes(*head) ^ self.head) & self.mask != 0 {
+            return false;
+        }
+        let len = written.len();
+        if len <= 8 {
+            return true;
+        }
+        let Some(rest) = rest.get(..len) else {
+            return false;
+        };
+        if len > 16 {
+            return rest == written;
+        }
+        rest.last_chunk::<8>() == written.last_chunk::<8>()
     }
-    match (bytes.last_chunk::<8>(), start.last_chunk::<8>()) {
-        (Some(a), Some(b)) => u64::from_le_bytes(*a) == u64::from_le_bytes(*b),
-        _ => words.1.iter().zip(starts.1).all(|(a, b)| a == b),
+}
+
+/// The first eight bytes as a number, and a mask of those there are.
+fn head_of(written: &[u8]) -> (u64, u64) {
+    let (mut head, mut mask) = ([0; 8], [0; 8]);
+    for ((head, mask), byte) in head.iter_mut().zip(&mut mask).zip(written) {
+        (*head, *mask) = (*byte, 0xFF);
     }
+    (u64::from_le_bytes(head), u64::from_le_bytes(mask))
 }
 
 #[cfg(test)]
@@ -203,14 +228,20 @@ mod tests {
     #[test]
     fn starts_are_compared_to_the_last_byte() {
         for len in 0..40 {
-            let bytes: Vec<u8> = (0..40).collect();
-            assert!(starts_with(&bytes, &bytes[..len]));
-            for at in 0..len {
-                let mut other = bytes[..len].to_vec();
-                other[at] ^= 1;
-                assert!(!starts_with(&bytes, &other));
+            let name = "abcdefghijklmnopqrstuvwxyz0123456789ABCD"[..len].to_owned();
+            let mut known = Known::default();
+            let spelling = learn(&mut known, None, &name);
+            let written = format!("\"{name}\"");
+            for rest in ["", ":", ":123456789012345678"] {
+                let mut bytes = format!("{written}{rest}").into_bytes();
+                assert_eq!(known.guess(None, &bytes), spelling);
+                for at in 0..written.len() {
+                    assert_eq!(known.guess(None, &bytes[..at]), None);
+                    bytes[at] ^= 1;
+                    assert_eq!(known.guess(None, &bytes), None);
+                    bytes[at] ^= 1;
+                }
             }
-            assert!(!starts_with(&bytes[..len], &[&bytes[..len], b"x"].concat()));
         }
     }
 }

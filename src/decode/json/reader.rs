@@ -77,9 +77,7 @@ impl<'a> Reader<'a> {
     /// Passes what follows a field; whether that is another one.
     #[inline]
     fn another_field(&mut self) -> Result<bool, Fault> {
-        self.scan.space();
-        if self.scan.pass(b',') {
-            self.scan.space();
+        if self.scan.pass_spaced(b',') {
             return Ok(true);
         }
         if self.scan.pass(b'}') {

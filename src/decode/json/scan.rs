@@ -75,13 +75,28 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes white space; true if there was any.
-    #[inline]
+    #[inline(always)]
     pub(super) fn space(&mut self) -> bool {
+        self.peek() <= b' ' && self.more_space()
+    }
+
+    #[inline(never)]
+    fn more_space(&mut self) -> bool {
         let start = self.at;
         while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
             self.at += 1;
         }
         self.at > start
+    }
+
+    /// Passes `byte` and the white space around it, if that is what is next.
+    #[inline(always)]
+    pub(super) fn pass_spaced(&mut self, byte: u8) -> bool {
+        if self.pass(byte) || (self.space() && self.pass(byte)) {
+            self.space();
+            return true;
+        }
+        false
     }
 
     /// Passes white space up to the end of the payload.
@@ -107,12 +122,10 @@ impl<'a> Scanner<'a> {
     /// Passes the colon that is next and the space around it.
     #[inline]
     pub(super) fn colon(&mut self) -> Result<(), Fault> {
-        self.space();
-        if !self.pass(b':') {
-            return self.fault("expected a colon");
+        if self.pass_spaced(b':') {
+            return Ok(());
         }
-        self.space();
-        Ok(())
+        self.fault("expected a colon")
     }
 
     /// Passes a string, whose opening quote is next.

@@ -33,7 +33,7 @@ pub(super) fn config(settings: &KafkaSettings) -> ClientConfig {
 /// The properties of a member of the group.
 pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientConfig {
     let mut config = config(settings);
-    let prefetch = settings.prefetch_bytes.clamp(1 << 20, 64 << 20);
+    let prefetch = settings.prefetch_bytes;
     let defaults = [
         ("group.id", settings.group_id.clone()),
         ("enable.auto.commit", "false".into()),

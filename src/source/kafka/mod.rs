@@ -50,7 +50,7 @@ pub struct KafkaSettings {
     pub session_timeout: Duration,
     /// How long a request to a broker may take.
     pub request_timeout: Duration,
-    /// Bytes of records librdkafka may fetch ahead, for each worker.
+    /// Bytes of records librdkafka may fetch ahead, for each worker; at least 1 MiB.
     pub prefetch_bytes: usize,
     /// Properties for librdkafka as they are. May hold secrets.
     pub client: BTreeMap<String, String>,
