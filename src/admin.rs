@@ -49,7 +49,10 @@ pub async fn serve(
 async fn text(State(seen): State<Seen>) -> impl IntoResponse {
     match seen.metrics.text() {
         Ok(text) => {
-            let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+            let kind = [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )];
             (kind, text).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -57,13 +60,25 @@ async fn text(State(seen): State<Seen>) -> impl IntoResponse {
 }
 
 async fn alive(State(seen): State<Seen>) -> impl IntoResponse {
-    answer(seen.health.alive(), "alive\n", "a worker has not turned for a minute\n")
+    answer(
+        seen.health.alive(),
+        "alive\n",
+        "a worker has not turned for a minute\n",
+    )
 }
 
 async fn ready(State(seen): State<Seen>) -> impl IntoResponse {
-    answer(seen.health.ready(), "ready\n", "waiting for the group to assign partitions\n")
+    answer(
+        seen.health.ready(),
+        "ready\n",
+        "waiting for the group to assign partitions\n",
+    )
 }
 
 fn answer(good: bool, yes: &'static str, no: &'static str) -> (StatusCode, &'static str) {
-    if good { (StatusCode::OK, yes) } else { (StatusCode::SERVICE_UNAVAILABLE, no) }
+    if good {
+        (StatusCode::OK, yes)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, no)
+    }
 }

@@ -13,8 +13,7 @@ use alluvium_target_s3::{S3Settings, S3Store, StaticKeys};
 use crate::config::settings::{self, Settings};
 
 /// Makes a target from its `target.<name>.…` keys, given by their full names.
-type Make =
-    dyn Fn(&BTreeMap<String, String>) -> Result<Arc<dyn Target>, TargetError> + Send + Sync;
+type Make = dyn Fn(&BTreeMap<String, String>) -> Result<Arc<dyn Target>, TargetError> + Send + Sync;
 
 /// Targets by name: `s3`, `file`, and those a program adds.
 #[derive(Default)]

@@ -12,7 +12,9 @@ use crate::run::RunError;
 pub(super) fn start(log: &Log) -> Result<(), RunError> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|error| RunError::Configuration(format!("log.level: {error}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Human => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());

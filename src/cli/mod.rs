@@ -79,7 +79,9 @@ pub fn main(targets: &Targets) -> ExitCode {
 }
 
 fn run(file: &Path, until_end: bool, targets: &Targets) -> Result<(), RunError> {
-    let Loaded { settings, warnings, .. } = load(file, targets)?;
+    let Loaded {
+        settings, warnings, ..
+    } = load(file, targets)?;
     logging::start(&settings.log)?;
     for warning in &warnings {
         tracing::warn!("{warning}");
@@ -88,7 +90,12 @@ fn run(file: &Path, until_end: bool, targets: &Targets) -> Result<(), RunError> 
     let runtime = run::runtime()?;
     signals::ask_on_signal(&runtime, &stop)?;
     let metrics = metrics()?;
-    let result = runtime.block_on(run::run(&settings, targets, metrics, Options { until_end, stop }));
+    let result = runtime.block_on(run::run(
+        &settings,
+        targets,
+        metrics,
+        Options { until_end, stop },
+    ));
     if result.is_ok() {
         tracing::info!("stopped; everything read is committed");
     }
@@ -97,7 +104,9 @@ fn run(file: &Path, until_end: bool, targets: &Targets) -> Result<(), RunError> 
 }
 
 fn check(file: &Path, targets: &Targets) -> Result<(), RunError> {
-    let Loaded { settings, warnings, .. } = load(file, targets)?;
+    let Loaded {
+        settings, warnings, ..
+    } = load(file, targets)?;
     logging::start(&settings.log)?;
     let runtime = run::runtime()?;
     let found = runtime.block_on(run::check(&settings, targets));
@@ -106,7 +115,10 @@ fn check(file: &Path, targets: &Targets) -> Result<(), RunError> {
     for warning in &warnings {
         print(&format!("warning: {warning}\n"))?;
     }
-    print(&format!("configuration: {} is good\n{found}\n", file.display()))
+    print(&format!(
+        "configuration: {} is good\n{found}\n",
+        file.display()
+    ))
 }
 
 fn show_demo(records: u64, directory: &Path) -> Result<(), RunError> {

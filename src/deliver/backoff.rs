@@ -16,7 +16,10 @@ const CAP: Duration = Duration::from_secs(60);
 impl Backoff {
     /// A fresh back-off; `seed` decides the spread.
     pub fn new(seed: u64) -> Self {
-        Self { attempt: 0, spread: seed | 1 }
+        Self {
+            attempt: 0,
+            spread: seed | 1,
+        }
     }
 
     /// Failures so far.

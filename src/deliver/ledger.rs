@@ -41,7 +41,10 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger whose first span begins at `checkpoint`.
     pub fn new(checkpoint: Position) -> Self {
-        Self { checkpoint, sealed: VecDeque::new() }
+        Self {
+            checkpoint,
+            sealed: VecDeque::new(),
+        }
     }
 
     /// Everything before this position is durable.
@@ -66,13 +69,22 @@ impl Ledger {
             return None;
         }
         let id = ids.next_id();
-        self.sealed.push_back(Sealed { id, from, to, durable: false });
+        self.sealed.push_back(Sealed {
+            id,
+            from,
+            to,
+            durable: false,
+        });
         Some(id)
     }
 
     /// Notes that all outputs of the span are durable. `false` if the span is unknown: discarded, or noted before.
     pub fn durable(&mut self, id: SpanId) -> bool {
-        let Some(span) = self.sealed.iter_mut().find(|span| span.id == id && !span.durable) else {
+        let Some(span) = self
+            .sealed
+            .iter_mut()
+            .find(|span| span.id == id && !span.durable)
+        else {
             return false;
         };
         span.durable = true;

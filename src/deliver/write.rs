@@ -65,7 +65,12 @@ impl Writer {
         reports: mpsc::Sender<Written>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { runtime, attempts, reports, metrics }
+        Self {
+            runtime,
+            attempts,
+            reports,
+            metrics,
+        }
     }
 
     /// Writes the span until it is durable or cannot be.
@@ -93,7 +98,9 @@ async fn write(
         let permit = attempts.acquire().await;
         let started = Instant::now();
         let result = inserter.commit(span).await;
-        metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        metrics
+            .commit_seconds
+            .observe(started.elapsed().as_secs_f64());
         drop(permit);
         match result {
             Ok(committed) => {
@@ -148,8 +155,8 @@ mod tests {
 
     use super::*;
     use crate::record::{Partition, Position};
-    use async_trait::async_trait;
     use alluvium_target::Staged;
+    use async_trait::async_trait;
 
     /// Fails as often as told, then does what it is told.
     struct Scripted {
@@ -175,25 +182,47 @@ mod tests {
     }
 
     fn span() -> Span {
-        Span { partition: Partition::new("t", 0), from: Position::at(0), to: Position::at(5) }
+        Span {
+            partition: Partition::new("t", 0),
+            from: Position::at(0),
+            to: Position::at(5),
+        }
     }
 
     async fn outcome(inserter: Scripted) -> (Outcome, Duration, u64) {
         let metrics = Metrics::new().unwrap();
         let (reports, mut received) = mpsc::channel(1);
-        let writer = Writer::new(Handle::current(), Arc::new(Semaphore::new(1)), reports, metrics.clone());
+        let writer = Writer::new(
+            Handle::current(),
+            Arc::new(Semaphore::new(1)),
+            reports,
+            metrics.clone(),
+        );
         let started = tokio::time::Instant::now();
         let mut ids = super::super::SpanIds::default();
         let _under_way = writer.write(span(), ids.next_id(), Box::new(inserter));
         let written = received.recv().await.unwrap();
-        (written.outcome, started.elapsed(), metrics.commit_failures.get())
+        (
+            written.outcome,
+            started.elapsed(),
+            metrics.commit_failures.get(),
+        )
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_unavailable_target_is_tried_until_it_heals() {
-        let end = || Ok(Committed { outputs: 1, bytes: 2, rows: 3 });
+        let end = || {
+            Ok(Committed {
+                outputs: 1,
+                bytes: 2,
+                rows: 3,
+            })
+        };
         let (outcome, waited, failures) = outcome(Scripted { failures: 20, end }).await;
-        assert!(matches!(outcome, Outcome::Durable(Committed { rows: 3, .. })));
+        assert!(matches!(
+            outcome,
+            Outcome::Durable(Committed { rows: 3, .. })
+        ));
         assert_eq!(failures, 20);
         assert!(waited > Duration::from_secs(11 * 60) && waited < Duration::from_secs(16 * 60));
     }
@@ -210,10 +239,19 @@ mod tests {
     async fn a_dropped_write_reports_nothing() {
         let metrics = Metrics::new().unwrap();
         let (reports, mut received) = mpsc::channel(1);
-        let writer = Writer::new(Handle::current(), Arc::new(Semaphore::new(1)), reports, metrics);
+        let writer = Writer::new(
+            Handle::current(),
+            Arc::new(Semaphore::new(1)),
+            reports,
+            metrics,
+        );
         let end = || Ok(Committed::default());
         let mut ids = super::super::SpanIds::default();
-        drop(writer.write(span(), ids.next_id(), Box::new(Scripted { failures: 1, end })));
+        drop(writer.write(
+            span(),
+            ids.next_id(),
+            Box::new(Scripted { failures: 1, end }),
+        ));
         drop(writer);
         assert!(received.recv().await.is_none());
     }

@@ -11,8 +11,22 @@ pub(super) struct Events {
 }
 
 const KINDS: [&str; 5] = ["page_view", "click", "purchase", "search", "session_start"];
-const PAGES: [&str; 6] = ["/", "/pricing", "/docs/start", "/blog/streams", "/cart", "/söka"];
-const CITIES: [&str; 6] = ["Ankara", "Berlin", "São Paulo", "東京", "New York", "Zürich"];
+const PAGES: [&str; 6] = [
+    "/",
+    "/pricing",
+    "/docs/start",
+    "/blog/streams",
+    "/cart",
+    "/söka",
+];
+const CITIES: [&str; 6] = [
+    "Ankara",
+    "Berlin",
+    "São Paulo",
+    "東京",
+    "New York",
+    "Zürich",
+];
 const AGENTS: [&str; 3] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15",
@@ -23,7 +37,11 @@ const BROKEN: u64 = 500;
 
 impl Events {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: seed, number: 0, time_ms: 1_767_225_600_000 }
+        Self {
+            random: seed,
+            number: 0,
+            time_ms: 1_767_225_600_000,
+        }
     }
 
     /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
@@ -75,13 +93,25 @@ impl Events {
             "purchase" => {
                 let (cents, items) = (self.roll(50_000), self.roll(5) + 1);
                 let (whole, cents) = (cents / 100, cents % 100);
-                write!(payload, r#","amount":{whole}.{cents:02},"items":{items},"cart":[{number},{user}]"#)
+                write!(
+                    payload,
+                    r#","amount":{whole}.{cents:02},"items":{items},"cart":[{number},{user}]"#
+                )
             }
             "search" => {
                 let hits = self.roll(300);
-                write!(payload, r#","query":"\"{city}\" hotels","hits":{hits},"cached":{}"#, hits % 2 == 0)
+                write!(
+                    payload,
+                    r#","query":"\"{city}\" hotels","hits":{hits},"cached":{}"#,
+                    hits % 2 == 0
+                )
             }
-            "click" => write!(payload, r#","x":{},"y":{}"#, self.roll(1920), self.roll(1080)),
+            "click" => write!(
+                payload,
+                r#","x":{},"y":{}"#,
+                self.roll(1920),
+                self.roll(1080)
+            ),
             _ => write!(payload, r#","referrer":null,"load_ms":{}"#, self.roll(4000)),
         };
         payload.push_str("}}");
@@ -96,7 +126,12 @@ mod tests {
     fn the_stream_repeats_and_holds_what_it_says() {
         let mut payload = String::new();
         let stream = |events: &mut Events, payload: &mut String| {
-            (0..2 * BROKEN).map(|_| { events.next(payload); payload.clone() }).collect::<Vec<_>>()
+            (0..2 * BROKEN)
+                .map(|_| {
+                    events.next(payload);
+                    payload.clone()
+                })
+                .collect::<Vec<_>>()
         };
         let first = stream(&mut Events::new(7), &mut payload);
         assert_eq!(first, stream(&mut Events::new(7), &mut payload));

@@ -44,8 +44,9 @@ pub fn run(
     cluster.create_topic(TOPIC, PARTITIONS, 1).map_err(failed)?;
     let brokers = cluster.bootstrap_servers();
     let properties = properties(&brokers, directory);
-    let Loaded { settings, .. } = config::from_text("demo", properties.as_bytes(), std::iter::empty(), &[])
-        .map_err(|problems| RunError::Configuration(problems.to_string()))?;
+    let Loaded { settings, .. } =
+        config::from_text("demo", properties.as_bytes(), std::iter::empty(), &[])
+            .map_err(|problems| RunError::Configuration(problems.to_string()))?;
     let before = report::files(directory)?;
 
     let started = Instant::now();
@@ -55,7 +56,10 @@ pub fn run(
         &settings,
         &targets,
         metrics.clone(),
-        Options { until_end: false, stop: stop.clone() },
+        Options {
+            until_end: false,
+            stop: stop.clone(),
+        },
     );
     let producing = {
         let (metrics, stop, produced) = (metrics.clone(), stop.clone(), produced.clone());
@@ -70,7 +74,9 @@ pub fn run(
         };
         let (result, ()) = tokio::join!(pipeline, showing);
         stop.ask();
-        let sent = producing.await.map_err(|error| RunError::Failed(error.to_string()))?;
+        let sent = producing
+            .await
+            .map_err(|error| RunError::Failed(error.to_string()))?;
         sent.map_err(failed)?;
         result
     });
@@ -140,7 +146,10 @@ async fn show_progress(records: u64, metrics: &Metrics, produced: &AtomicU64, st
         if line.elapsed() >= pause {
             line = Instant::now();
             let read = metrics.records.get();
-            let rate = read * 1000 / u64::try_from(started.elapsed().as_millis()).unwrap_or(1).max(1);
+            let rate = read * 1000
+                / u64::try_from(started.elapsed().as_millis())
+                    .unwrap_or(1)
+                    .max(1);
             let text = format!(
                 "produced {} · read {read} of {records} · {rate}/s · files {} · dead letters {}",
                 produced.load(Ordering::Relaxed),

@@ -46,14 +46,21 @@ pub(super) fn report(
     let mut tables: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
     let mut example = None;
     for path in files(directory)?.difference(before) {
-        let table = path.parent().and_then(|parent| parent.strip_prefix(directory).ok());
-        let name = table.map(|table| table.display().to_string()).unwrap_or_default();
+        let table = path
+            .parent()
+            .and_then(|parent| parent.strip_prefix(directory).ok());
+        let name = table
+            .map(|table| table.display().to_string())
+            .unwrap_or_default();
         let (rows, bytes) = count(path)?;
         let line = tables.entry(name).or_default();
         *line = (line.0 + 1, line.1 + rows, line.2 + bytes);
         example = Some(path.clone());
     }
-    let mut text = format!("\n{:<28}{:>7}{:>12}{:>14}\n", "table", "files", "rows", "bytes");
+    let mut text = format!(
+        "\n{:<28}{:>7}{:>12}{:>14}\n",
+        "table", "files", "rows", "bytes"
+    );
     for (name, (files, rows, bytes)) in &tables {
         let _ = writeln!(text, "{name:<28}{files:>7}{rows:>12}{bytes:>14}");
     }
@@ -67,9 +74,16 @@ pub(super) fn report(
         "\n{records} records read, {rows} rows and dead letters written in {seconds:.1} s ({rate:.0} records/s, broker and producer on the same machine)"
     );
     if let Some(example) = example {
-        let _ = writeln!(text, "\nRead a file:\n  gunzip -c '{}' | head -n 3", example.display());
+        let _ = writeln!(
+            text,
+            "\nRead a file:\n  gunzip -c '{}' | head -n 3",
+            example.display()
+        );
     }
-    let _ = write!(text, "\nDo the same against a cluster: save this as collector.properties, put in your addresses, and\nrun `alluvium run --config collector.properties`\n\n{REAL}");
+    let _ = write!(
+        text,
+        "\nDo the same against a cluster: save this as collector.properties, put in your addresses, and\nrun `alluvium run --config collector.properties`\n\n{REAL}"
+    );
     Ok(text)
 }
 
@@ -91,7 +105,9 @@ fn count(path: &Path) -> Result<(u64, u64), RunError> {
     let failed = |error: std::io::Error| cannot_read(path, &error);
     let bytes = std::fs::read(path).map_err(failed)?;
     let mut lines = Vec::new();
-    MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut lines).map_err(failed)?;
+    MultiGzDecoder::new(bytes.as_slice())
+        .read_to_end(&mut lines)
+        .map_err(failed)?;
     let rows = lines.iter().filter(|byte| **byte == b'\n').count();
     Ok((rows as u64, bytes.len() as u64))
 }

@@ -161,7 +161,9 @@ pub enum Intake {
 pub fn relieve(limit: u64, held: Held) -> Relief {
     let percent = |n: u64| limit / 100 * n;
     let pressure = if held.open > percent(60) {
-        Pressure::Seal { keep_open: percent(40) }
+        Pressure::Seal {
+            keep_open: percent(40),
+        }
     } else if held.open > percent(45) {
         Pressure::Shrink
     } else {

@@ -13,7 +13,12 @@ fn policy() -> Policy {
 }
 
 fn span() -> OpenSpan {
-    OpenSpan { age: Duration::ZERO, largest_output: 0, in_flight: 0, at_end: false }
+    OpenSpan {
+        age: Duration::ZERO,
+        largest_output: 0,
+        in_flight: 0,
+        at_end: false,
+    }
 }
 
 #[test]
@@ -23,16 +28,32 @@ fn a_young_small_span_stays_open() {
 
 #[test]
 fn age_seals_when_nothing_is_under_way() {
-    let old = OpenSpan { age: Duration::from_secs(60), ..span() };
+    let old = OpenSpan {
+        age: Duration::from_secs(60),
+        ..span()
+    };
     assert_eq!(policy().due(&old), Some(Reason::Age));
-    assert_eq!(policy().due(&OpenSpan { in_flight: 1, ..old }), None);
+    assert_eq!(
+        policy().due(&OpenSpan {
+            in_flight: 1,
+            ..old
+        }),
+        None
+    );
 }
 
 #[test]
 fn size_seals_beside_a_span_under_way_but_not_beyond_the_limit() {
-    let large = OpenSpan { largest_output: 1000, in_flight: 1, ..span() };
+    let large = OpenSpan {
+        largest_output: 1000,
+        in_flight: 1,
+        ..span()
+    };
     assert_eq!(policy().due(&large), Some(Reason::Size));
-    let too_many = OpenSpan { in_flight: 2, ..large };
+    let too_many = OpenSpan {
+        in_flight: 2,
+        ..large
+    };
     assert_eq!(policy().due(&too_many), None);
     assert!(policy().must_wait(&too_many));
     assert!(!policy().must_wait(&large));
@@ -40,18 +61,52 @@ fn size_seals_beside_a_span_under_way_but_not_beyond_the_limit() {
 
 #[test]
 fn the_end_seals_at_once() {
-    assert_eq!(policy().due(&OpenSpan { at_end: true, ..span() }), Some(Reason::End));
+    assert_eq!(
+        policy().due(&OpenSpan {
+            at_end: true,
+            ..span()
+        }),
+        Some(Reason::End)
+    );
 }
 
 #[test]
 fn memory_seals_before_intake_closes() {
     let limit = 1000;
-    let relief = relieve(limit, Held { open: 650, sealed: 0 });
+    let relief = relieve(
+        limit,
+        Held {
+            open: 650,
+            sealed: 0,
+        },
+    );
     assert_eq!(relief.pressure, Pressure::Seal { keep_open: 400 });
     assert_eq!(relief.intake, Intake::Open);
-    let relief = relieve(limit, Held { open: 100, sealed: 850 });
-    assert_eq!(relief, Relief { pressure: Pressure::None, intake: Intake::Closed });
-    assert_eq!(relieve(limit, Held { open: 100, sealed: 700 }).intake, Intake::Keep);
+    let relief = relieve(
+        limit,
+        Held {
+            open: 100,
+            sealed: 850,
+        },
+    );
+    assert_eq!(
+        relief,
+        Relief {
+            pressure: Pressure::None,
+            intake: Intake::Closed
+        }
+    );
+    assert_eq!(
+        relieve(
+            limit,
+            Held {
+                open: 100,
+                sealed: 700
+            }
+        )
+        .intake,
+        Intake::Keep
+    );
 }
 
 proptest! {
@@ -61,7 +116,8 @@ proptest! {
     fn a_closed_intake_always_has_a_way_out(limit in 100u64..1 << 40, open in 0u64..1 << 41, sealed in 0u64..1 << 41) {
         let relief = relieve(limit, Held { open, sealed });
         if relief.intake == Intake::Closed {
-            prop_assert!(sealed > 0 || matches!(relief.pressure, Pressure::Seal { .. }));
+            let sealing = matches!(relief.pressure, Pressure::Seal { .. });
+            prop_assert!(sealed > 0 || sealing);
         }
     }
 

@@ -22,7 +22,10 @@ struct Sign {
 impl Health {
     /// For so many workers.
     pub fn new(workers: usize) -> Self {
-        Self { since: Instant::now(), workers: (0..workers).map(|_| Sign::default()).collect() }
+        Self {
+            since: Instant::now(),
+            workers: (0..workers).map(|_| Sign::default()).collect(),
+        }
     }
 
     /// A worker has turned its loop.
@@ -44,12 +47,18 @@ impl Health {
     pub fn alive(&self) -> bool {
         let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let stuck = u64::try_from(STUCK.as_millis()).unwrap_or(u64::MAX);
-        self.workers.iter().all(|s| now.saturating_sub(s.turned.load(Ordering::Relaxed)) < stuck)
+        self.workers
+            .iter()
+            .all(|s| now.saturating_sub(s.turned.load(Ordering::Relaxed)) < stuck)
     }
 
     /// Whether some worker has its partitions: more workers than partitions is no fault.
     pub fn ready(&self) -> bool {
-        self.alive() && self.workers.iter().any(|sign| sign.joined.load(Ordering::Relaxed))
+        self.alive()
+            && self
+                .workers
+                .iter()
+                .any(|sign| sign.joined.load(Ordering::Relaxed))
     }
 }
 

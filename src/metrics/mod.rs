@@ -81,7 +81,9 @@ impl Metrics {
             "alluvium_commit_seconds",
             "Seconds one attempt to commit a span at the target took.",
         )
-        .buckets(vec![0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]);
+        .buckets(vec![
+            0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+        ]);
         let commit_seconds = Histogram::with_opts(seconds)?;
         make.0.register(Box::new(commit_seconds.clone()))?;
         let partition = &["topic", "partition"];
@@ -100,7 +102,11 @@ impl Metrics {
                 "Seconds since the first record of the partition's open span was taken.",
                 partition,
             )?,
-            lag: make.gauges("lag_records", "Records not yet taken from the partition.", partition)?,
+            lag: make.gauges(
+                "lag_records",
+                "Records not yet taken from the partition.",
+                partition,
+            )?,
             checkpoint: make.gauges("checkpoint", "Last confirmed checkpoint.", partition)?,
             budget_limit: make.gauge("memory_budget_bytes", "Memory records may use.")?,
             budget_open: make.gauge("memory_open_bytes", "Memory in spans that still grow.")?,
@@ -112,14 +118,18 @@ impl Metrics {
             outputs: make.counter("outputs_total", "Objects or files made durable.")?,
             output_bytes: make.counter("output_bytes_total", "Bytes made durable, as stored.")?,
             output_rows: make.counter("output_rows_total", "Rows made durable.")?,
-            checkpoint_failures: make
-                .counter("checkpoint_failures_total", "Checkpoints the stream refused.")?,
+            checkpoint_failures: make.counter(
+                "checkpoint_failures_total",
+                "Checkpoints the stream refused.",
+            )?,
             source_errors: make.counter("source_errors_total", "Errors of the stream's client.")?,
             partitions: make.gauge("partitions", "Partitions assigned to this process.")?,
             rebalances: make.counters("rebalances_total", "Rebalances, by kind.", &["kind"])?,
             workers_paused: make.gauge("workers_paused", "Workers paused to save memory.")?,
-            records_expired: make
-                .counter("records_expired_total", "Records gone before they could be read.")?,
+            records_expired: make.counter(
+                "records_expired_total",
+                "Records gone before they could be read.",
+            )?,
             tables: Mutex::default(),
             registry: make.0,
         }))
@@ -128,7 +138,9 @@ impl Metrics {
     /// Counts rows of a table; beyond a fixed number of tables they count as `other`.
     pub fn count_rows(&self, table: &str, rows: usize) {
         let rows = u64::try_from(rows).unwrap_or(u64::MAX);
-        self.rows.with_label_values(&[self.bounded(table)]).inc_by(rows);
+        self.rows
+            .with_label_values(&[self.bounded(table)])
+            .inc_by(rows);
     }
 
     fn bounded<'a>(&self, table: &'a str) -> &'a str {
@@ -150,7 +162,9 @@ impl Metrics {
         let values = families.iter().flat_map(|family| family.get_metric());
         // Counts stay far below 2^53, where doubles are exact.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        values.map(|metric| metric.get_counter().get_value() as u64).sum()
+        values
+            .map(|metric| metric.get_counter().get_value() as u64)
+            .sum()
     }
 
     /// As [`Metrics::sum`], for gauges.
@@ -159,7 +173,9 @@ impl Metrics {
         let families = gauges.collect();
         let values = families.iter().flat_map(|family| family.get_metric());
         #[allow(clippy::cast_possible_truncation)]
-        values.map(|metric| metric.get_gauge().get_value() as i64).sum()
+        values
+            .map(|metric| metric.get_gauge().get_value() as i64)
+            .sum()
     }
 
     /// Forgets the series of a partition that went elsewhere.
@@ -236,7 +252,10 @@ mod tests {
         }
         metrics.count_rows("p.t0", 1);
         let text = metrics.text().unwrap();
-        let series = text.lines().filter(|line| line.starts_with("alluvium_rows_total{")).count();
+        let series = text
+            .lines()
+            .filter(|line| line.starts_with("alluvium_rows_total{"))
+            .count();
         assert_eq!(series, MAX_TABLES + 1);
         assert!(text.contains("alluvium_rows_total{table=\"other\"} 100"));
         assert!(text.contains("alluvium_rows_total{table=\"p.t0\"} 3"));

@@ -26,7 +26,7 @@ use crate::registry::{self, Targets};
 use crate::source::SourceError;
 use crate::source::kafka::{self, Begin, KafkaSettings, KafkaSource};
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::{Budget, Ends, Shared, SystemClock, Worker, WorkerError};
+use crate::worker::{Budget, Ends, Leaving, Shared, SystemClock, Worker, WorkerError};
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 4096;
@@ -137,7 +137,10 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let stop = options.stop;
     let target = targets.open(settings).await?;
-    until_available("target", &stop, async || target.check().await.map_err(RunError::from)).await?;
+    until_available("target", &stop, async || {
+        target.check().await.map_err(RunError::from)
+    })
+    .await?;
     let budget_bytes = memory::budget(&settings.memory, std::path::Path::new("/"))?;
     let mut kafka = kafka_settings(settings);
     let mut found = Found::default();
@@ -153,7 +156,9 @@ pub async fn run(
     kafka.prefetch_bytes = prefetch(budget_bytes, workers);
     let health = Arc::new(Health::new(workers));
     let answering = answer(settings, &metrics, &health).await?;
-    let ends = options.until_end.then(|| Arc::new(Ends::new(found.ends, workers)));
+    let ends = options
+        .until_end
+        .then(|| Arc::new(Ends::new(found.ends, workers)));
     let prefetched = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
     let shared = Shared {
         target,
@@ -161,12 +166,16 @@ pub async fn run(
         policy: policy(settings),
         building_limit: building_limit(settings, budget_bytes, workers),
         max_poll: settings.kafka.max_poll_records,
-        budget: Arc::new(Budget::new(budget_bytes - prefetched.min(budget_bytes / 2), metrics.clone())),
+        budget: Arc::new(Budget::new(
+            budget_bytes - prefetched.min(budget_bytes / 2),
+            metrics.clone(),
+        )),
         metrics: metrics.clone(),
         health,
         runtime: Handle::current(),
         attempts: Arc::new(Semaphore::new(settings.flush.deliveries.get())),
         ends: ends.clone(),
+        leaving: Arc::new(Leaving::new(workers)),
     };
     announce(settings, &found.partitions, workers, budget_bytes);
     let crew = Crew::start(settings, &kafka, workers, &shared, &stop)?;
@@ -189,7 +198,13 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
     target.check().await?;
     let found = find(&kafka_settings(settings), false).await?;
     if found.partitions.is_empty() {
-        let topics = settings.kafka.topics.iter().map(topic_text).collect::<Vec<_>>().join(", ");
+        let topics = settings
+            .kafka
+            .topics
+            .iter()
+            .map(topic_text)
+            .collect::<Vec<_>>()
+            .join(", ");
         return Err(RunError::Configuration(format!(
             "kafka.topic: no topic of the cluster matches {topics}: create it, or correct the name"
         )));
@@ -234,10 +249,16 @@ async fn find(kafka: &KafkaSettings, ends: bool) -> Result<Found, RunError> {
     let kafka = kafka.clone();
     let asked = tokio::task::spawn_blocking(move || {
         let partitions = kafka::partitions(&kafka)?;
-        let ends = if ends { kafka::ends(&kafka, &partitions)? } else { HashMap::new() };
+        let ends = if ends {
+            kafka::ends(&kafka, &partitions)?
+        } else {
+            HashMap::new()
+        };
         Ok::<_, SourceError>(Found { partitions, ends })
     });
-    let found = asked.await.map_err(|error| RunError::Failed(error.to_string()))?;
+    let found = asked
+        .await
+        .map_err(|error| RunError::Failed(error.to_string()))?;
     Ok(found?)
 }
 
@@ -259,11 +280,15 @@ async fn answer(
     metrics: &Arc<Metrics>,
     health: &Arc<Health>,
 ) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>, RunError> {
-    let Some(address) = settings.admin.listen else { return Ok(None) };
+    let Some(address) = settings.admin.listen else {
+        return Ok(None);
+    };
     match crate::admin::listen(address).await {
         Ok(listener) => {
             let (metrics, health) = (metrics.clone(), health.clone());
-            Ok(Some(tokio::spawn(crate::admin::serve(listener, metrics, health))))
+            Ok(Some(tokio::spawn(crate::admin::serve(
+                listener, metrics, health,
+            ))))
         }
         // A second copy on the same machine is no mistake; an address somebody chose must work.
         Err(error) if address.to_string() == DEFAULT_LISTEN => {
@@ -277,8 +302,17 @@ async fn answer(
 }
 
 fn announce(settings: &Settings, partitions: &[Partition], workers: usize, budget: u64) {
-    let topics = settings.kafka.topics.iter().map(topic_text).collect::<Vec<_>>().join(", ");
-    let admin = settings.admin.listen.map_or_else(|| "off".into(), |address| format!("http://{address}/metrics"));
+    let topics = settings
+        .kafka
+        .topics
+        .iter()
+        .map(topic_text)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let admin = settings.admin.listen.map_or_else(
+        || "off".into(),
+        |address| format!("http://{address}/metrics"),
+    );
     tracing::info!(
         source = "kafka",
         nodes = settings.kafka.nodes.join(","),
@@ -342,9 +376,10 @@ fn json_settings(settings: &Settings) -> JsonSettings {
     let (layout, project, collection_field) = match &settings.source.layout {
         settings::JsonLayout::Rakam => (Layout::Rakam, "", None),
         settings::JsonLayout::Fabric => (Layout::Fabric, "", None),
-        settings::JsonLayout::Plain { project, collection_field } => {
-            (Layout::Plain, project.as_str(), collection_field.clone())
-        }
+        settings::JsonLayout::Plain {
+            project,
+            collection_field,
+        } => (Layout::Plain, project.as_str(), collection_field.clone()),
     };
     JsonSettings {
         layout,
@@ -365,7 +400,11 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss
+)]
 fn building_limit(settings: &Settings, budget: u64, workers: usize) -> u64 {
     (budget as f64 * settings.flush.max_record_ratio) as u64 / workers.max(1) as u64
 }
@@ -384,7 +423,10 @@ impl Crew {
         shared: &Shared,
         stop: &Stop,
     ) -> Result<Self, RunError> {
-        let mut crew = Self { started: Instant::now(), threads: Vec::new() };
+        let mut crew = Self {
+            started: Instant::now(),
+            threads: Vec::new(),
+        };
         let sources: Vec<_> = (0..workers)
             .map(|number| KafkaSource::join(kafka.clone(), number, shared.metrics.clone()))
             .collect::<Result<_, _>>()?;
@@ -416,13 +458,15 @@ impl Crew {
                 tracing::info!("every partition is committed to the end it had at start");
                 stop.ask();
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let mut result = Ok(());
         for thread in self.threads {
             let ended = match thread.join() {
                 Ok(ended) => ended.map_err(RunError::from),
-                Err(_) => Err(RunError::Failed("a worker panicked; its records will be read again".into())),
+                Err(_) => Err(RunError::Failed(
+                    "a worker panicked; its records will be read again".into(),
+                )),
             };
             if let Err(error) = ended {
                 tracing::error!(%error, "a worker gave up");

@@ -53,7 +53,7 @@ pub enum SourceError {
 /// A stream of records in partitions, with checkpoints. Used by one worker, on its thread.
 pub trait Source {
     /// Waits up to `wait` for something to happen, then hands over at most `max` records, and returns what else has
-    /// happened. Must be called again and again, whatever the state of the target, or the group takes the
+    /// happened. No record of a partition comes before its [`Event::Assigned`] was returned. Must be called again and again, whatever the state of the target, or the group takes the
     /// partitions away.
     ///
     /// # Errors

@@ -19,7 +19,12 @@ impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64, metrics: Arc<Metrics>) -> Self {
         metrics.budget_limit.set(gauge(limit));
-        Self { limit, open: AtomicU64::new(0), sealed: AtomicU64::new(0), metrics }
+        Self {
+            limit,
+            open: AtomicU64::new(0),
+            sealed: AtomicU64::new(0),
+            metrics,
+        }
     }
 
     /// The limit in bytes.
@@ -29,7 +34,10 @@ impl Budget {
 
     /// Bytes held now by all workers.
     pub fn held(&self) -> Held {
-        Held { open: self.open.load(Ordering::Relaxed), sealed: self.sealed.load(Ordering::Relaxed) }
+        Held {
+            open: self.open.load(Ordering::Relaxed),
+            sealed: self.sealed.load(Ordering::Relaxed),
+        }
     }
 
     /// What to do about it.
@@ -49,7 +57,11 @@ pub(super) struct Share {
 impl Share {
     /// An empty share in an open span.
     pub(super) fn open(budget: &Arc<Budget>) -> Self {
-        Self { budget: budget.clone(), held: 0, sealed: false }
+        Self {
+            budget: budget.clone(),
+            held: 0,
+            sealed: false,
+        }
     }
 
     /// Bytes of this share.
@@ -78,7 +90,11 @@ impl Share {
     }
 
     fn counter(&self) -> &AtomicU64 {
-        if self.sealed { &self.budget.sealed } else { &self.budget.open }
+        if self.sealed {
+            &self.budget.sealed
+        } else {
+            &self.budget.open
+        }
     }
 
     fn publish(&self) {
@@ -110,9 +126,21 @@ mod tests {
         a.set(300);
         b.set(100);
         b.set(50);
-        assert_eq!(budget.held(), Held { open: 350, sealed: 0 });
+        assert_eq!(
+            budget.held(),
+            Held {
+                open: 350,
+                sealed: 0
+            }
+        );
         a.seal();
-        assert_eq!(budget.held(), Held { open: 50, sealed: 300 });
+        assert_eq!(
+            budget.held(),
+            Held {
+                open: 50,
+                sealed: 300
+            }
+        );
         drop(a);
         drop(b);
         assert_eq!(budget.held(), Held::default());

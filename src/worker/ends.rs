@@ -27,12 +27,19 @@ struct Progress {
 impl Ends {
     /// Ends for a process of so many workers.
     pub fn new(wanted: HashMap<Partition, Position>, workers: usize) -> Self {
-        Self { wanted, workers, progress: Mutex::default() }
+        Self {
+            wanted,
+            workers,
+            progress: Mutex::default(),
+        }
     }
 
     /// Where a partition is finished. One that did not exist at start is finished wherever it stands.
     pub fn end_of(&self, partition: &Partition) -> Position {
-        self.wanted.get(partition).copied().unwrap_or(Position::at(0))
+        self.wanted
+            .get(partition)
+            .copied()
+            .unwrap_or(Position::at(0))
     }
 
     /// The group has told this worker what is its own.
@@ -59,7 +66,9 @@ impl Ends {
     /// Whether everything is committed. `now` is time since start.
     pub fn reached(&self, now: Duration) -> bool {
         let mut progress = self.progress();
-        progress.left.retain(|_, since| now.saturating_sub(*since) < IN_TRANSIT);
+        progress
+            .left
+            .retain(|_, since| now.saturating_sub(*since) < IN_TRANSIT);
         // A worker beyond the number of partitions may never hear from the group.
         let all_joined = progress.joined.len() >= self.workers
             || (!progress.joined.is_empty() && now >= IN_TRANSIT);
@@ -77,7 +86,13 @@ mod tests {
 
     fn ends(workers: usize) -> (Ends, Partition) {
         let partition = Partition::new("t", 0);
-        (Ends::new(HashMap::from([(partition.clone(), Position::at(10))]), workers), partition)
+        (
+            Ends::new(
+                HashMap::from([(partition.clone(), Position::at(10))]),
+                workers,
+            ),
+            partition,
+        )
     }
 
     const NOW: Duration = Duration::from_secs(1);

@@ -31,7 +31,11 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn making(&self) -> Making<'_> {
-        Making { policy: &self.policy, columns: &self.columns, metrics: &self.metrics }
+        Making {
+            policy: &self.policy,
+            columns: &self.columns,
+            metrics: &self.metrics,
+        }
     }
 }
 
@@ -107,7 +111,10 @@ impl Flow {
             return;
         }
         tools.metrics.records.inc();
-        tools.metrics.bytes.inc_by(u64::try_from(record.bytes()).unwrap_or(0));
+        tools
+            .metrics
+            .bytes
+            .inc_by(u64::try_from(record.bytes()).unwrap_or(0));
         if let Err(error) = self.try_take(record, tools, now) {
             self.trouble = Some(error);
         }
@@ -137,7 +144,9 @@ impl Flow {
             from: self.ledger.end(),
             opened,
         };
-        let opened_ms = opened.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let opened_ms = opened
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
         let inserter = tools.target.begin(&start)?;
         let opened_ms = i64::try_from(opened_ms).unwrap_or(i64::MAX);
         self.open = Some(OpenSpan::new(inserter, now, opened_ms));
@@ -150,7 +159,9 @@ impl Flow {
         tools: &mut Tools,
         now: Duration,
     ) -> Result<(), TargetError> {
-        let Some(open) = &mut self.open else { return Ok(()) };
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
         let making = Making {
             policy: &tools.policy,
             columns: &tools.columns,
@@ -202,12 +213,18 @@ impl Flow {
         if to <= from {
             return Ok(());
         }
-        let span = Span { partition: self.partition.clone(), from, to };
+        let span = Span {
+            partition: self.partition.clone(),
+            from,
+            to,
+        };
         let inserter = match self.open.take() {
             Some(open) => open.seal(&span, &tools.making())?,
             None => None,
         };
-        let Some(id) = self.ledger.seal(&mut tools.ids, to) else { return Ok(()) };
+        let Some(id) = self.ledger.seal(&mut tools.ids, to) else {
+            return Ok(());
+        };
         self.refused.passed(to);
         let Some(inserter) = inserter else {
             // Nothing to read in there: as good as durable.
@@ -217,10 +234,20 @@ impl Flow {
         let mut share = std::mem::replace(&mut self.share, Share::open(&tools.budget));
         share.set(u64::try_from(inserter.staged().memory).unwrap_or(u64::MAX));
         share.seal();
-        tools.metrics.flushes.with_label_values(&[reason.name()]).inc();
+        tools
+            .metrics
+            .flushes
+            .with_label_values(&[reason.name()])
+            .inc();
         tracing::debug!(%span, reason = reason.name(), "span sealed");
         let write = tools.writer.write(span, id, inserter);
-        self.in_flight.insert(id, InFlight { _write: write, _share: share });
+        self.in_flight.insert(
+            id,
+            InFlight {
+                _write: write,
+                _share: share,
+            },
+        );
         Ok(())
     }
 
@@ -251,7 +278,8 @@ impl Flow {
 
     /// Whether so much is under way that no more may be taken.
     pub(super) fn must_wait(&self, policy: &Policy, now: Duration) -> bool {
-        self.state(now).is_some_and(|state| policy.must_wait(&state))
+        self.state(now)
+            .is_some_and(|state| policy.must_wait(&state))
     }
 
     /// Tells the budget what is held; returns what the column builders hold of it.
@@ -268,7 +296,9 @@ impl Flow {
 
     /// Age of the open span.
     pub(super) fn age(&self, now: Duration) -> Duration {
-        self.open.as_ref().map_or(Duration::ZERO, |open| now.saturating_sub(open.opened))
+        self.open
+            .as_ref()
+            .map_or(Duration::ZERO, |open| now.saturating_sub(open.opened))
     }
 
     /// Makes the open span small without sealing it.

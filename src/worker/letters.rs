@@ -78,7 +78,15 @@ mod tests {
             payload: Some(b"\xff"),
         };
         letters.append(&Partition::new("t", 3), &record, "not_json: byte 0");
-        letters.append(&Partition::new("t", 3), &Record { payload: None, timestamp: Some(5), ..record }, "x");
+        letters.append(
+            &Partition::new("t", 3),
+            &Record {
+                payload: None,
+                timestamp: Some(5),
+                ..record
+            },
+            "x",
+        );
         assert_eq!(letters.rows(), 2);
         let batch = letters.finish().unwrap();
         assert_eq!(batch.num_rows(), 2);

@@ -8,6 +8,7 @@ mod budget;
 mod clock;
 mod ends;
 mod flow;
+mod leaving;
 mod letters;
 mod span;
 #[cfg(test)]
@@ -24,8 +25,10 @@ use tokio::sync::{Semaphore, mpsc};
 pub use self::budget::Budget;
 pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
+pub use self::leaving::Leaving;
 
 use self::flow::{Flow, Tools};
+use self::leaving::AtWork;
 use crate::decode::json::JsonDecoder;
 use crate::deliver::{Outcome, SpanIds, Writer, Written};
 use crate::flush::{Intake, Policy, Pressure, Reason, largest_first};
@@ -75,6 +78,8 @@ pub struct Shared {
     pub attempts: Arc<Semaphore>,
     /// Where to end, if there is an end.
     pub ends: Option<Arc<Ends>>,
+    /// So that all leave together.
+    pub leaving: Arc<Leaving>,
 }
 
 /// Why a worker gave up, named by what a person does about it.
@@ -92,7 +97,9 @@ pub enum WorkerError {
         error: TargetError,
     },
     /// The target did not take everything in time; what is missing will be read again.
-    #[error("stopped with {spans} partitions not fully committed; their records will be read again")]
+    #[error(
+        "stopped with {spans} partitions not fully committed; their records will be read again"
+    )]
     NotDrained {
         /// Partitions with uncommitted records.
         spans: usize,
@@ -119,6 +126,8 @@ pub struct Worker<S: Source> {
     tools: Tools,
     health: Arc<Health>,
     ends: Option<Arc<Ends>>,
+    leaving: Arc<Leaving>,
+    at_work: Option<AtWork>,
     building_limit: u64,
     max_poll: usize,
     reports: mpsc::Receiver<Written>,
@@ -142,8 +151,12 @@ impl<S: Source> Worker<S> {
         shared: Shared,
     ) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
-        let writer =
-            Writer::new(shared.runtime, shared.attempts, sender, shared.metrics.clone());
+        let writer = Writer::new(
+            shared.runtime,
+            shared.attempts,
+            sender,
+            shared.metrics.clone(),
+        );
         let now = clock.now();
         Self {
             number,
@@ -162,6 +175,8 @@ impl<S: Source> Worker<S> {
             },
             health: shared.health,
             ends: shared.ends,
+            at_work: Some(AtWork::new(&shared.leaving)),
+            leaving: shared.leaving,
             building_limit: shared.building_limit,
             max_poll: shared.max_poll.clamp(1, MAX_POLL),
             reports,
@@ -222,13 +237,18 @@ impl<S: Source> Worker<S> {
 
     fn poll(&mut self) -> Result<(), WorkerError> {
         let busy = self.committing.is_some() || self.flows.values().any(|flow| !flow.written());
-        let wait = if busy || self.ends.is_some() { BUSY_WAIT } else { IDLE_WAIT };
+        let wait = if busy || self.ends.is_some() {
+            BUSY_WAIT
+        } else {
+            IDLE_WAIT
+        };
         let (flows, tools) = (&mut self.flows, &mut self.tools);
         let mut now = None;
         let events = self.source.poll(wait, self.max_poll, &mut |slot, record| {
             let now = *now.get_or_insert_with(|| tools.clock.now());
-            if let Some(flow) = flows.get_mut(&slot) {
-                flow.take(&record, tools, now);
+            match flows.get_mut(&slot) {
+                Some(flow) => flow.take(&record, tools, now),
+                None => tracing::error!(?slot, position = %record.position, "record of a partition that was never assigned; report this as a bug"),
             }
         })?;
         for event in events {
@@ -246,16 +266,24 @@ impl<S: Source> Worker<S> {
                     ends.joined(self.number);
                 }
             }
-            Event::Assigned { slot, partition, start } => {
+            Event::Assigned {
+                slot,
+                partition,
+                start,
+            } => {
                 let end = self.ends.as_ref().map(|ends| ends.end_of(&partition));
                 if let Some(ends) = &self.ends {
                     ends.committed(&partition, start);
                 }
-                self.flows.insert(slot, Flow::new(partition, start, end, &self.tools));
+                self.flows
+                    .insert(slot, Flow::new(partition, start, end, &self.tools));
             }
             Event::Revoking(slots) => self.begin_revocation(slots, now),
             Event::Lost(slots) => {
-                tracing::warn!(partitions = slots.len(), "partitions lost to other readers; what was not committed is theirs");
+                tracing::warn!(
+                    partitions = slots.len(),
+                    "partitions lost to other readers; what was not committed is theirs"
+                );
                 self.drop_flows(&slots, now);
             }
             Event::Committed(result) => self.on_committed(result, now),
@@ -265,7 +293,10 @@ impl<S: Source> Worker<S> {
     /// What the target has said since the last turn.
     fn collect_reports(&mut self, now: Duration) -> Result<(), WorkerError> {
         while let Ok(Written { span, id, outcome }) = self.reports.try_recv() {
-            let found = self.flows.iter_mut().find(|(_, flow)| flow.partition == span.partition);
+            let found = self
+                .flows
+                .iter_mut()
+                .find(|(_, flow)| flow.partition == span.partition);
             let Some((&slot, flow)) = found else { continue };
             match outcome {
                 Outcome::Durable(committed) => {
@@ -287,7 +318,10 @@ impl<S: Source> Worker<S> {
                 }
                 Outcome::Misconfigured(reason) => {
                     let error = TargetError::Misconfigured(reason);
-                    return Err(WorkerError::Target { partition: span.partition, error });
+                    return Err(WorkerError::Target {
+                        partition: span.partition,
+                        error,
+                    });
                 }
             }
         }
@@ -297,7 +331,9 @@ impl<S: Source> Worker<S> {
     /// Deals with flows whose target failed on the worker's own thread.
     fn mend(&mut self, now: Duration) -> Result<(), WorkerError> {
         for (&slot, flow) in &mut self.flows {
-            let Some(error) = flow.take_trouble() else { continue };
+            let Some(error) = flow.take_trouble() else {
+                continue;
+            };
             let partition = &flow.partition;
             match error {
                 TargetError::Rejected { table, reason } => {
@@ -313,7 +349,10 @@ impl<S: Source> Worker<S> {
                     tracing::warn!(%partition, %from, retry_in = ?delay, reason, "target takes no rows; the span is read again later");
                 }
                 error @ TargetError::Misconfigured(_) => {
-                    return Err(WorkerError::Target { partition: partition.clone(), error });
+                    return Err(WorkerError::Target {
+                        partition: partition.clone(),
+                        error,
+                    });
                 }
             }
         }
@@ -334,7 +373,11 @@ impl<S: Source> Worker<S> {
                 let number = flow.partition.number().to_string();
                 let labels = [flow.partition.topic(), number.as_str()];
                 let age = i64::try_from(flow.age(now).as_secs()).unwrap_or(i64::MAX);
-                self.tools.metrics.open_span_age.with_label_values(&labels).set(age);
+                self.tools
+                    .metrics
+                    .open_span_age
+                    .with_label_values(&labels)
+                    .set(age);
             }
         }
     }
@@ -350,7 +393,11 @@ impl<S: Source> Worker<S> {
             }
         }
         if let Pressure::Seal { keep_open } = relief.pressure {
-            let spans = self.flows.iter().map(|(slot, flow)| (*slot, flow.open_bytes())).collect();
+            let spans = self
+                .flows
+                .iter()
+                .map(|(slot, flow)| (*slot, flow.open_bytes()))
+                .collect();
             let open = self.tools.budget.held().open;
             for slot in largest_first(spans, open, keep_open) {
                 if let Some(flow) = self.flows.get_mut(&slot) {
@@ -369,10 +416,19 @@ impl<S: Source> Worker<S> {
             let held = self.tools.budget.held();
             if closed {
                 self.tools.metrics.workers_paused.inc();
-                tracing::warn!(worker = self.number, open = held.open, sealed = held.sealed, limit = self.tools.budget.limit(), "memory is short: reading pauses until the target has taken more");
+                tracing::warn!(
+                    worker = self.number,
+                    open = held.open,
+                    sealed = held.sealed,
+                    limit = self.tools.budget.limit(),
+                    "memory is short: reading pauses until the target has taken more"
+                );
             } else {
                 self.tools.metrics.workers_paused.dec();
-                tracing::info!(worker = self.number, "memory is free again: reading goes on");
+                tracing::info!(
+                    worker = self.number,
+                    "memory is free again: reading goes on"
+                );
             }
         }
     }
@@ -402,7 +458,10 @@ impl<S: Source> Worker<S> {
                 flow.hold_until = None;
                 self.source.rewind(slot, flow.next());
             }
-            let revoked = self.revoking.as_ref().is_some_and(|r| r.slots.contains(&slot));
+            let revoked = self
+                .revoking
+                .as_ref()
+                .is_some_and(|r| r.slots.contains(&slot));
             // A span that was sealed before must still be read to where it ended.
             let stopping = self.stop_deadline.is_some() && !flow.is_replaying();
             let want = self.intake_closed
@@ -413,7 +472,11 @@ impl<S: Source> Worker<S> {
                 || flow.must_wait(&self.tools.policy, now);
             if want != flow.paused {
                 flow.paused = want;
-                if want { pause.push(slot) } else { resume.push(slot) }
+                if want {
+                    pause.push(slot)
+                } else {
+                    resume.push(slot)
+                }
             }
         }
         if !pause.is_empty() {
@@ -443,14 +506,22 @@ impl<S: Source> Worker<S> {
             .map(|(slot, flow)| (*slot, flow.partition.clone(), flow.checkpoint()))
             .collect();
         if !checkpoints.is_empty() {
-            let list: Vec<_> = checkpoints.iter().map(|(slot, _, to)| (*slot, *to)).collect();
-            self.committing = Some(Committing { since: now, checkpoints });
+            let list: Vec<_> = checkpoints
+                .iter()
+                .map(|(slot, _, to)| (*slot, *to))
+                .collect();
+            self.committing = Some(Committing {
+                since: now,
+                checkpoints,
+            });
             self.source.commit(&list);
         }
     }
 
     fn on_committed(&mut self, result: Result<(), SourceError>, now: Duration) {
-        let Some(committing) = self.committing.take() else { return };
+        let Some(committing) = self.committing.take() else {
+            return;
+        };
         match result {
             Ok(()) => {
                 for (slot, partition, to) in committing.checkpoints {
@@ -466,19 +537,29 @@ impl<S: Source> Worker<S> {
     }
 
     fn confirm(&mut self, slot: Slot, partition: &Partition, to: Position) {
-        let flow = self.flows.get_mut(&slot).filter(|flow| flow.partition == *partition);
+        let flow = self
+            .flows
+            .get_mut(&slot)
+            .filter(|flow| flow.partition == *partition);
         let Some(flow) = flow else { return };
         flow.confirmed = flow.confirmed.max(to);
         let number = partition.number().to_string();
         let labels = [partition.topic(), number.as_str()];
-        self.tools.metrics.checkpoint.with_label_values(&labels).set(flow.confirmed.offset());
+        self.tools
+            .metrics
+            .checkpoint
+            .with_label_values(&labels)
+            .set(flow.confirmed.offset());
         if let Some(ends) = &self.ends {
             ends.committed(partition, flow.confirmed);
         }
     }
 
     fn begin_revocation(&mut self, slots: Vec<Slot>, now: Duration) {
-        tracing::info!(partitions = slots.len(), "partitions go to another worker; flushing them");
+        tracing::info!(
+            partitions = slots.len(),
+            "partitions go to another worker; flushing them"
+        );
         for slot in &slots {
             if let Some(flow) = self.flows.get_mut(slot) {
                 flow.seal(Reason::Revoked, &mut self.tools);
@@ -486,22 +567,39 @@ impl<S: Source> Worker<S> {
         }
         match &mut self.revoking {
             Some(revoking) => revoking.slots.extend(slots),
-            None => self.revoking = Some(Revoking { slots, deadline: now + REVOKE_DEADLINE }),
+            None => {
+                self.revoking = Some(Revoking {
+                    slots,
+                    deadline: now + REVOKE_DEADLINE,
+                })
+            }
         }
     }
 
     fn finish_revocation(&mut self, now: Duration) {
-        let Some(revoking) = &self.revoking else { return };
-        let flows = revoking.slots.iter().filter_map(|slot| self.flows.get(slot));
+        let Some(revoking) = &self.revoking else {
+            return;
+        };
+        let flows = revoking
+            .slots
+            .iter()
+            .filter_map(|slot| self.flows.get(slot));
         let late = now >= revoking.deadline;
         if !late && flows.clone().any(|flow| !flow.written()) {
             return;
         }
         let unwritten = flows.filter(|flow| !flow.written()).count();
         if unwritten > 0 {
-            tracing::warn!(partitions = unwritten, "the target was too slow for the rebalance; the next owner reads again what was not committed");
+            tracing::warn!(
+                partitions = unwritten,
+                "the target was too slow for the rebalance; the next owner reads again what was not committed"
+            );
         }
-        let slots = self.revoking.take().map(|revoking| revoking.slots).unwrap_or_default();
+        let slots = self
+            .revoking
+            .take()
+            .map(|revoking| revoking.slots)
+            .unwrap_or_default();
         self.commit_before_release(&slots);
         self.drop_flows(&slots, now);
         self.source.release(&slots);
@@ -559,7 +657,9 @@ impl<S: Source> Worker<S> {
     }
 
     fn stop_complete(&mut self, now: Duration) -> bool {
-        let Some(deadline) = self.stop_deadline else { return false };
+        let Some(deadline) = self.stop_deadline else {
+            return false;
+        };
         if now < deadline && self.committing.is_some() {
             return false;
         }
@@ -567,12 +667,23 @@ impl<S: Source> Worker<S> {
         for flow in self.flows.values_mut() {
             flow.seal(Reason::Shutdown, &mut self.tools);
         }
-        now >= deadline || self.flows.values().all(Flow::settled)
+        if now >= deadline {
+            return true;
+        }
+        if !self.flows.values().all(Flow::settled) {
+            return false;
+        }
+        self.at_work = None;
+        self.leaving.together()
     }
 
     fn drained(&self) -> Result<(), WorkerError> {
         let spans = self.flows.values().filter(|flow| !flow.settled()).count();
-        if spans == 0 { Ok(()) } else { Err(WorkerError::NotDrained { spans }) }
+        if spans == 0 {
+            Ok(())
+        } else {
+            Err(WorkerError::NotDrained { spans })
+        }
     }
 }
 
@@ -586,5 +697,8 @@ fn check_letters(
         return Ok(());
     }
     let error = TargetError::Misconfigured(format!("it refuses dead letters: {reason}"));
-    Err(WorkerError::Target { partition: partition.clone(), error })
+    Err(WorkerError::Target {
+        partition: partition.clone(),
+        error,
+    })
 }

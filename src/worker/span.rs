@@ -82,7 +82,11 @@ impl OpenSpan {
         let full = building.builder.rows() >= making.policy.batch_rows
             || building.bytes >= making.policy.batch_bytes
             || building.builder.full();
-        if full { self.finish_table(index, making) } else { Ok(()) }
+        if full {
+            self.finish_table(index, making)
+        } else {
+            Ok(())
+        }
     }
 
     /// Keeps a record that is no row.
@@ -112,7 +116,11 @@ impl OpenSpan {
         }
         let table = Table::new(project, collection);
         let builder = TableBuilder::new(making.columns, self.opened_ms);
-        self.tables.push(Building { table: table.clone(), builder, bytes: 0 });
+        self.tables.push(Building {
+            table: table.clone(),
+            builder,
+            bytes: 0,
+        });
         self.by_name.insert(table, self.tables.len() - 1);
         self.tables.len() - 1
     }
@@ -134,10 +142,13 @@ impl OpenSpan {
             return Ok(());
         }
         let table = Table::dead_letters();
-        let batch = self.letters.finish().map_err(|error| TargetError::Rejected {
-            table: table.clone(),
-            reason: format!("dead letters do not form a batch: {error}"),
-        })?;
+        let batch = self
+            .letters
+            .finish()
+            .map_err(|error| TargetError::Rejected {
+                table: table.clone(),
+                reason: format!("dead letters do not form a batch: {error}"),
+            })?;
         self.inserter.add(&table, &batch)
     }
 
@@ -158,7 +169,11 @@ impl OpenSpan {
         making: &Making<'_>,
     ) -> Result<(), TargetError> {
         let aged = |since: Duration| now.saturating_sub(since) >= making.policy.max_batch_age;
-        if self.waiting_since.is_some_and(aged) { self.finish_batches(making) } else { Ok(()) }
+        if self.waiting_since.is_some_and(aged) {
+            self.finish_batches(making)
+        } else {
+            Ok(())
+        }
     }
 
     /// Makes what is held as small as it can be without sealing.

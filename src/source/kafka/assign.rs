@@ -19,7 +19,9 @@ impl KafkaSource {
     pub(super) fn assign_waiting(&mut self) -> Result<Vec<Event>, SourceError> {
         let mut events = Vec::new();
         while Instant::now() >= self.assign_after {
-            let Some(list) = self.to_assign.front() else { break };
+            let Some(list) = self.to_assign.front() else {
+                break;
+            };
             let partitions: Vec<_> = list
                 .elements()
                 .iter()
@@ -41,7 +43,11 @@ impl KafkaSource {
     }
 
     fn take_over(&mut self, starts: Vec<(Partition, Position)>, events: &mut Vec<Event>) {
-        let list = list_of(starts.iter().map(|(p, at)| (p, Offset::Offset(at.offset()))));
+        let list = list_of(
+            starts
+                .iter()
+                .map(|(p, at)| (p, Offset::Offset(at.offset()))),
+        );
         let assigned = list.map_err(|error| error.to_string()).and_then(|list| {
             match self.consumer.rebalance_protocol() {
                 RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
@@ -58,7 +64,11 @@ impl KafkaSource {
             tracing::info!(%partition, %start, "partition assigned");
             let slot = self.slots.insert(partition.clone(), start);
             self.metrics.partitions.inc();
-            events.push(Event::Assigned { slot, partition, start });
+            events.push(Event::Assigned {
+                slot,
+                partition,
+                start,
+            });
         }
         events.push(Event::Joined);
     }
@@ -81,7 +91,9 @@ impl KafkaSource {
         for partition in partitions {
             let key = (partition.topic().to_owned(), partition.number());
             let (Some(&low), Some(&high)) = (lows.get(&key), highs.get(&key)) else {
-                return Err(SourceError::Unavailable(format!("{partition}: broker gave no offset")));
+                return Err(SourceError::Unavailable(format!(
+                    "{partition}: broker gave no offset"
+                )));
             };
             let start = self.start(partition, committed.get(&key).copied(), low, high);
             if !committed.contains_key(&key) && self.settings.begin == Begin::Latest {
@@ -128,7 +140,9 @@ impl KafkaSource {
 
     fn lose(&self, partition: &Partition, next: i64, low: i64) {
         let lost = low - next;
-        self.metrics.records_expired.inc_by(u64::try_from(lost).unwrap_or(0));
+        self.metrics
+            .records_expired
+            .inc_by(u64::try_from(lost).unwrap_or(0));
         tracing::error!(
             %partition, next, oldest = low, lost,
             "records were deleted from the topic before they were read: its retention is too short for the \
@@ -138,8 +152,11 @@ impl KafkaSource {
 
     /// A broker has said that a position is out of range: finds out whose, and goes on with what is left.
     pub(super) fn skip_expired(&mut self) {
-        let partitions: Vec<_> =
-            self.slots.iter().map(|(_, assigned)| assigned.partition.clone()).collect();
+        let partitions: Vec<_> = self
+            .slots
+            .iter()
+            .map(|(_, assigned)| assigned.partition.clone())
+            .collect();
         let lows = list_of(partitions.iter().map(|p| (p, Offset::Beginning)))
             .and_then(|list| offsets(&self.consumer, list));
         let lows: Offsets = match lows {
@@ -153,10 +170,19 @@ impl KafkaSource {
             .slots
             .iter()
             .filter_map(|(slot, assigned)| {
-                let key = (assigned.partition.topic().to_owned(), assigned.partition.number());
+                let key = (
+                    assigned.partition.topic().to_owned(),
+                    assigned.partition.number(),
+                );
                 let low = *lows.get(&key)?;
-                (low > assigned.next.offset())
-                    .then(|| (slot, assigned.partition.clone(), assigned.next.offset(), low))
+                (low > assigned.next.offset()).then(|| {
+                    (
+                        slot,
+                        assigned.partition.clone(),
+                        assigned.next.offset(),
+                        low,
+                    )
+                })
             })
             .collect();
         for (slot, partition, next, low) in expired {
@@ -176,7 +202,10 @@ impl KafkaSource {
                 .and_then(|list| {
                     let moved = self.consumer.seek_partitions(list, TIMEOUT);
                     let moved = moved.map_err(|error| error.to_string())?;
-                    let errors = moved.elements().iter().try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error);
+                    let errors = moved
+                        .elements()
+                        .iter()
+                        .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error);
                     errors.map_err(|error| error.to_string())
                 });
             match moved {

@@ -21,8 +21,14 @@ pub(super) fn config(settings: &KafkaSettings) -> ClientConfig {
     config
         .set("bootstrap.servers", settings.nodes.join(","))
         .set("client.id", "alluvium")
-        .set("socket.timeout.ms", settings.request_timeout.as_millis().to_string())
-        .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
+        .set(
+            "socket.timeout.ms",
+            settings.request_timeout.as_millis().to_string(),
+        )
+        .set(
+            "session.timeout.ms",
+            settings.session_timeout.as_millis().to_string(),
+        )
         .set_log_level(RDKafkaLogLevel::Info);
     for (key, value) in &settings.client {
         config.set(key, value);
@@ -103,7 +109,12 @@ fn partitions_of(client: &BaseConsumer, topics: &[String]) -> Result<Vec<Partiti
         let wanted = topics.iter().any(|wanted| wanted == name)
             || patterns.iter().any(|pattern| pattern.is_match(name));
         if wanted {
-            found.extend(topic.partitions().iter().map(|p| Partition::new(name, p.id())));
+            found.extend(
+                topic
+                    .partitions()
+                    .iter()
+                    .map(|p| Partition::new(name, p.id())),
+            );
         }
     }
     Ok(found)
@@ -159,7 +170,9 @@ pub(super) fn offsets<C: ConsumerContext>(
             .error()
             .map_err(|error| SourceError::Unavailable(format!("{name}: {error}")))?;
         let Offset::Offset(offset) = element.offset() else {
-            return Err(SourceError::Unavailable(format!("{name}: broker gave no offset")));
+            return Err(SourceError::Unavailable(format!(
+                "{name}: broker gave no offset"
+            )));
         };
         offsets.insert((element.topic().to_owned(), element.partition()), offset);
     }
@@ -182,7 +195,9 @@ pub(super) fn is_gap(
     let client: BaseConsumer<DefaultConsumerContext> =
         config.create().map_err(|error| refused(&error))?;
     let list = list_of([(partition, Offset::Offset(from.offset()))])?;
-    client.assign(&list).map_err(|error| SourceError::Unavailable(error.to_string()))?;
+    client
+        .assign(&list)
+        .map_err(|error| SourceError::Unavailable(error.to_string()))?;
     let asked = std::time::Instant::now();
     while asked.elapsed() < TIMEOUT {
         match client.poll(Duration::from_millis(100)) {
@@ -192,5 +207,7 @@ pub(super) fn is_gap(
             Some(Err(error)) => return Err(SourceError::Unavailable(error.to_string())),
         }
     }
-    Err(SourceError::Unavailable(format!("{partition}: no answer from its broker")))
+    Err(SourceError::Unavailable(format!(
+        "{partition}: no answer from its broker"
+    )))
 }

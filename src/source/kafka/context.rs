@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
@@ -18,11 +18,15 @@ use crate::metrics::Metrics;
 #[derive(Debug)]
 pub(super) enum Notice {
     Assign(TopicPartitionList),
-    Revoke { partitions: TopicPartitionList, lost: bool },
+    Revoke {
+        partitions: TopicPartitionList,
+        lost: bool,
+    },
     Committed(Result<(), String>),
 }
 
-/// Receives librdkafka's callbacks. They run inside `poll`, on the worker's thread; nothing is decided here.
+/// Receives librdkafka's callbacks. Those about the group run inside `poll`, on the worker's thread; nothing is decided
+/// here.
 #[derive(Debug)]
 pub(super) struct Context {
     notices: Mutex<VecDeque<Notice>>,
@@ -63,9 +67,9 @@ impl Context {
         lock(&self.ends)
     }
 
-    /// Answers a commit that could not even be asked for.
-    pub(super) fn fail_commit(&self, reason: String) {
-        self.push(Notice::Committed(Err(reason)));
+    /// The answer to a commit.
+    pub(super) fn committed(&self, result: Result<(), String>) {
+        self.push(Notice::Committed(result));
     }
 
     fn push(&self, notice: Notice) {
@@ -121,12 +125,11 @@ impl ConsumerContext for Context {
             unassign(consumer, partitions);
         } else {
             let lost = consumer.assignment_lost();
-            self.push(Notice::Revoke { partitions: partitions.clone(), lost });
+            self.push(Notice::Revoke {
+                partitions: partitions.clone(),
+                lost,
+            });
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.push(Notice::Committed(result.map_err(|error| error.to_string())));
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod assign;
 mod client;
+mod commits;
 mod context;
 mod slots;
 
@@ -18,6 +19,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use self::commits::Commits;
 use self::context::{Context, Notice};
 use self::slots::{Assigned, Slots};
 use super::{Event, Slot, Source, SourceError};
@@ -70,7 +72,8 @@ impl std::fmt::Debug for KafkaSettings {
 /// A member of a consumer group.
 pub struct KafkaSource {
     settings: KafkaSettings,
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
+    commits: Commits,
     slots: Slots,
     to_assign: VecDeque<TopicPartitionList>,
     assign_after: Instant,
@@ -95,8 +98,10 @@ impl KafkaSource {
         consumer.subscribe(&topics).map_err(|error| {
             SourceError::Misconfigured(format!("cannot subscribe to {topics:?}: {error}"))
         })?;
+        let consumer = Arc::new(consumer);
         Ok(Self {
             settings,
+            commits: Commits::start(&consumer, worker)?,
             consumer,
             slots: Slots::default(),
             to_assign: VecDeque::new(),
@@ -105,7 +110,6 @@ impl KafkaSource {
             metrics,
         })
     }
-
 
     fn partition(&self, slot: Slot) -> Option<&Partition> {
         self.slots.get(slot).map(|assigned| &assigned.partition)
@@ -150,7 +154,10 @@ impl KafkaSource {
     fn on_notice(&mut self, notice: Notice, events: &mut Vec<Event>) {
         match notice {
             Notice::Assign(partitions) => {
-                self.metrics.rebalances.with_label_values(&["assigned"]).inc();
+                self.metrics
+                    .rebalances
+                    .with_label_values(&["assigned"])
+                    .inc();
                 self.to_assign.push_back(partitions);
             }
             Notice::Revoke { partitions, lost } => self.on_revoke(&partitions, lost, events),
@@ -183,7 +190,8 @@ impl KafkaSource {
     fn forget(&mut self, slots: &[Slot]) {
         for slot in slots {
             if let Some(Assigned { partition, .. }) = self.slots.remove(*slot) {
-                self.metrics.forget_partition(partition.topic(), &partition.number().to_string());
+                self.metrics
+                    .forget_partition(partition.topic(), &partition.number().to_string());
                 self.metrics.partitions.dec();
             }
         }
@@ -230,6 +238,10 @@ impl Source for KafkaSource {
         take: &mut dyn FnMut(Slot, Record<'_>),
     ) -> Result<Vec<Event>, SourceError> {
         let mut events = self.assign_waiting()?;
+        if !events.is_empty() {
+            // Told before the first record of the new partitions.
+            return Ok(events);
+        }
         self.seek_waiting();
         let mut wait = wait;
         let mut disturbed = Vec::new();
@@ -245,8 +257,12 @@ impl Source for KafkaSource {
                 Some(Ok(message)) => {
                     let (topic, number) = (message.topic(), message.partition());
                     let record = record(&message);
-                    let Some(slot) = self.slots.find(topic, number) else { continue };
-                    let Some(assigned) = self.slots.get_mut(slot) else { continue };
+                    let Some(slot) = self.slots.find(topic, number) else {
+                        continue;
+                    };
+                    let Some(assigned) = self.slots.get_mut(slot) else {
+                        continue;
+                    };
                     if assigned.seek.is_some() {
                         continue;
                     }
@@ -286,14 +302,17 @@ impl Source for KafkaSource {
     }
 
     fn commit(&mut self, checkpoints: &[(Slot, Position)]) {
-        let result = self.checkpoint_list(checkpoints).and_then(|list| {
-            self.consumer
-                .commit(&list, CommitMode::Async)
-                .map_err(|error| SourceError::Unavailable(error.to_string()))
-        });
-        if let Err(error) = result {
-            self.consumer.context().fail_commit(error.to_string());
-        }
+        let answer = match self.checkpoint_list(checkpoints) {
+            Ok(list) if list.count() == 0 => Ok(()),
+            Ok(list) => {
+                if self.commits.ask(list) {
+                    return;
+                }
+                Err("the commit before is still under way".into())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        self.consumer.context().committed(answer);
     }
 
     fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
@@ -312,7 +331,9 @@ impl Source for KafkaSource {
     }
 
     fn nothing_before(&mut self, slot: Slot, end: Position) -> bool {
-        let Some(assigned) = self.slots.get(slot) else { return false };
+        let Some(assigned) = self.slots.get(slot) else {
+            return false;
+        };
         if assigned.next >= end {
             return true;
         }
@@ -325,9 +346,11 @@ impl Source for KafkaSource {
     fn close(self) {
         self.consumer.context().close();
         for (_, Assigned { partition, .. }) in self.slots.iter() {
-            self.metrics.forget_partition(partition.topic(), &partition.number().to_string());
+            self.metrics
+                .forget_partition(partition.topic(), &partition.number().to_string());
             self.metrics.partitions.dec();
         }
-        // Dropping the consumer leaves the group and waits for the answer.
+        self.commits.end();
+        // Dropping the last reference to the consumer leaves the group and waits for the answer.
     }
 }

@@ -33,7 +33,10 @@ impl Slots {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Assigned)> {
-        self.assigned.iter().enumerate().filter_map(|(i, a)| Some((Slot(i), a.as_ref()?)))
+        self.assigned
+            .iter()
+            .enumerate()
+            .filter_map(|(i, a)| Some((Slot(i), a.as_ref()?)))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Assigned> {
@@ -47,7 +50,10 @@ impl Slots {
             return Some(Slot(self.last));
         }
         let same = self.by_number.get(&number)?;
-        let found = same.iter().copied().find(|slot| self.is(slot.0, topic, number))?;
+        let found = same
+            .iter()
+            .copied()
+            .find(|slot| self.is(slot.0, topic, number))?;
         self.last = found.0;
         Some(found)
     }
@@ -59,12 +65,23 @@ impl Slots {
     }
 
     pub(super) fn insert(&mut self, partition: Partition, next: Position) -> Slot {
-        let free = self.assigned.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.assigned.push(None);
-            self.assigned.len() - 1
+        let free = self
+            .assigned
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or_else(|| {
+                self.assigned.push(None);
+                self.assigned.len() - 1
+            });
+        self.by_number
+            .entry(partition.number())
+            .or_default()
+            .push(Slot(free));
+        self.assigned[free] = Some(Assigned {
+            partition,
+            next,
+            seek: None,
         });
-        self.by_number.entry(partition.number()).or_default().push(Slot(free));
-        self.assigned[free] = Some(Assigned { partition, next, seek: None });
         Slot(free)
     }
 

@@ -62,6 +62,7 @@ impl Bench {
             runtime: runtime.handle().clone(),
             attempts: Arc::new(Semaphore::new(4)),
             ends: ends.map(Arc::new),
+            leaving: Arc::new(Leaving::new(1)),
         };
         let decoder = JsonDecoder::new(JsonSettings {
             layout: Layout::Plain,
@@ -70,7 +71,14 @@ impl Bench {
             max_bytes: 1 << 20,
         });
         let worker = Worker::new(0, source.clone(), decoder, Box::new(clock.clone()), shared);
-        Self { worker, source, target, clock, metrics, _runtime: runtime }
+        Self {
+            worker,
+            source,
+            target,
+            clock,
+            metrics,
+            _runtime: runtime,
+        }
     }
 
     /// Turns the loop so often that everything which can happen without time passing has happened.
@@ -86,7 +94,10 @@ impl Bench {
     fn turn_until(&mut self, what: &str, until: impl Fn(&Self) -> bool) {
         let started = std::time::Instant::now();
         while !until(self) {
-            assert!(started.elapsed() < Duration::from_secs(20), "never came true: {what}");
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "never came true: {what}"
+            );
             self.clock.advance(Duration::from_millis(10));
             self.worker.step().unwrap();
         }
@@ -98,7 +109,9 @@ impl Bench {
 }
 
 fn events(collection: &str, count: usize) -> Vec<String> {
-    (0..count).map(|id| format!(r#"{{"c":"{collection}","id":{id}}}"#)).collect()
+    (0..count)
+        .map(|id| format!(r#"{{"c":"{collection}","id":{id}}}"#))
+        .collect()
 }
 
 #[test]
@@ -126,8 +139,22 @@ fn a_bad_record_is_a_dead_letter_of_the_same_span_and_disturbs_nobody() {
     bench.turn_until("checkpoint", |bench| bench.source.checkpoint(0) == Some(5));
     assert_eq!(bench.rows("a"), 3);
     assert_eq!(bench.target.rows(&Table::dead_letters()), 2);
-    assert_eq!(bench.metrics.dead_letters.with_label_values(&["not_json"]).get(), 1);
-    assert_eq!(bench.metrics.dead_letters.with_label_values(&["no_table"]).get(), 1);
+    assert_eq!(
+        bench
+            .metrics
+            .dead_letters
+            .with_label_values(&["not_json"])
+            .get(),
+        1
+    );
+    assert_eq!(
+        bench
+            .metrics
+            .dead_letters
+            .with_label_values(&["no_table"])
+            .get(),
+        1
+    );
 }
 
 #[test]
@@ -143,7 +170,9 @@ fn nothing_is_committed_before_the_target_has_it_and_others_go_on_meanwhile() {
     bench.source.assign(1, 0);
     bench.turn().unwrap();
     bench.clock.advance(Duration::from_secs(60));
-    bench.turn_until("other partition", |bench| bench.source.checkpoint(1) == Some(5));
+    bench.turn_until("other partition", |bench| {
+        bench.source.checkpoint(1) == Some(5)
+    });
     // The failed span comes back after its delay of about a second, in real time.
     assert_eq!(bench.source.checkpoint(0), None);
     bench.turn_until("retry", |bench| bench.source.checkpoint(0) == Some(5));
@@ -172,7 +201,9 @@ fn spans_tile_whatever_the_flush_times() {
         bench.clock.advance(Duration::from_secs(60));
         bench.turn().unwrap();
     }
-    bench.turn_until("checkpoint", |bench| bench.source.checkpoint(0) == Some(150));
+    bench.turn_until("checkpoint", |bench| {
+        bench.source.checkpoint(0) == Some(150)
+    });
     let mut spans = bench.target.spans();
     spans.sort_by_key(|span| span.from);
     assert_eq!(spans[0].from, Position::at(0));
@@ -183,10 +214,19 @@ fn spans_tile_whatever_the_flush_times() {
 
 #[test]
 fn size_seals_without_waiting_for_age() {
-    let mut bench = Bench::with(Policy { max_output: 2000, ..policy() }, 1 << 30, None);
+    let mut bench = Bench::with(
+        Policy {
+            max_output: 2000,
+            ..policy()
+        },
+        1 << 30,
+        None,
+    );
     bench.source.produce(0, events("a", 5000));
     bench.source.assign(0, 0);
-    bench.turn_until("some checkpoint", |bench| bench.source.checkpoint(0) > Some(0));
+    bench.turn_until("some checkpoint", |bench| {
+        bench.source.checkpoint(0) > Some(0)
+    });
     assert!(bench.metrics.flushes.with_label_values(&["size"]).get() > 0);
 }
 
@@ -224,7 +264,9 @@ fn a_revoked_partition_is_flushed_committed_and_only_then_given_back() {
     bench.source.assign(0, 0);
     bench.turn().unwrap();
     bench.source.happen(Event::Revoking(vec![Slot(0)]));
-    bench.turn_until("release", |bench| !bench.source.0.borrow().released.is_empty());
+    bench.turn_until("release", |bench| {
+        !bench.source.0.borrow().released.is_empty()
+    });
     assert_eq!(bench.source.checkpoint(0), Some(5));
     assert_eq!(bench.rows("a"), 5);
 }
@@ -240,7 +282,9 @@ fn a_target_too_slow_for_a_rebalance_costs_a_second_reading_and_no_loss() {
     bench.turn().unwrap();
     assert!(bench.source.0.borrow().released.is_empty());
     bench.clock.advance(REVOKE_DEADLINE);
-    bench.turn_until("release", |bench| !bench.source.0.borrow().released.is_empty());
+    bench.turn_until("release", |bench| {
+        !bench.source.0.borrow().released.is_empty()
+    });
     assert_eq!(bench.source.checkpoint(0), None);
 }
 
@@ -317,7 +361,10 @@ fn a_misconfigured_target_stops_the_worker_and_names_the_partition() {
     bench.source.produce(0, events("a", 1));
     bench.source.assign(0, 0);
     let error = bench.turn().unwrap_err().to_string();
-    assert!(error.contains("t-0") && error.contains("no such bucket"), "{error}");
+    assert!(
+        error.contains("t-0") && error.contains("no such bucket"),
+        "{error}"
+    );
 }
 
 #[test]

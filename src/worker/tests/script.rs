@@ -17,7 +17,8 @@ pub(super) struct TestClock(Arc<AtomicU64>);
 
 impl TestClock {
     pub(super) fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+        self.0
+            .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 }
 
@@ -53,12 +54,18 @@ pub(super) struct TestSource(pub(super) Rc<RefCell<Stream>>, Rc<Cell<bool>>);
 
 impl TestSource {
     /// Puts payloads at the end of a partition.
-    pub(super) fn produce<S: Into<String>>(&self, slot: usize, payloads: impl IntoIterator<Item = S>) {
+    pub(super) fn produce<S: Into<String>>(
+        &self,
+        slot: usize,
+        payloads: impl IntoIterator<Item = S>,
+    ) {
         let mut stream = self.0.borrow_mut();
-        let (_, log) = stream
-            .logs
-            .entry(Slot(slot))
-            .or_insert_with(|| (Partition::new("t", i32::try_from(slot).unwrap()), Vec::new()));
+        let (_, log) = stream.logs.entry(Slot(slot)).or_insert_with(|| {
+            (
+                Partition::new("t", i32::try_from(slot).unwrap()),
+                Vec::new(),
+            )
+        });
         for payload in payloads {
             let offset = log.last().map_or(0, |(offset, _)| offset + 1);
             log.push((offset, payload.into()));
@@ -71,7 +78,11 @@ impl TestSource {
         stream.next.insert(Slot(slot), start);
         stream.paused.insert(Slot(slot), false);
         let start = Position::at(start);
-        stream.events.push_back(Event::Assigned { slot: Slot(slot), partition, start });
+        stream.events.push_back(Event::Assigned {
+            slot: Slot(slot),
+            partition,
+            start,
+        });
         stream.events.push_back(Event::Joined);
     }
 
@@ -81,7 +92,11 @@ impl TestSource {
 
     pub(super) fn checkpoint(&self, slot: usize) -> Option<i64> {
         let stream = self.0.borrow();
-        let found = stream.committed.iter().rev().find(|(other, _)| *other == Slot(slot));
+        let found = stream
+            .committed
+            .iter()
+            .rev()
+            .find(|(other, _)| *other == Slot(slot));
         found.map(|(_, position)| position.offset())
     }
 
@@ -106,12 +121,17 @@ impl Source for TestSource {
         let mut stream = self.0.borrow_mut();
         stream.polls += 1;
         let stream = &mut *stream;
+        if !stream.events.is_empty() {
+            return Ok(stream.events.drain(..).collect());
+        }
         let mut left = max;
         for (slot, next) in &mut stream.next {
             if stream.paused[slot] {
                 continue;
             }
-            let Some((_, log)) = stream.logs.get(slot) else { continue };
+            let Some((_, log)) = stream.logs.get(slot) else {
+                continue;
+            };
             for (offset, payload) in log.iter().filter(|(offset, _)| offset >= next) {
                 if left == 0 {
                     break;
@@ -127,19 +147,23 @@ impl Source for TestSource {
                     },
                 );
             }
-            *next = log.last().map_or(*next, |(offset, _)| (*next).max(offset + 1));
+            *next = log
+                .last()
+                .map_or(*next, |(offset, _)| (*next).max(offset + 1));
         }
         Ok(stream.events.drain(..).collect())
     }
 
     fn pause(&mut self, slots: &[Slot]) {
         let mut stream = self.0.borrow_mut();
-        slots.iter().for_each(|slot| drop(stream.paused.insert(*slot, true)));
+        stream.paused.extend(slots.iter().map(|slot| (*slot, true)));
     }
 
     fn resume(&mut self, slots: &[Slot]) {
         let mut stream = self.0.borrow_mut();
-        slots.iter().for_each(|slot| drop(stream.paused.insert(*slot, false)));
+        stream
+            .paused
+            .extend(slots.iter().map(|slot| (*slot, false)));
     }
 
     fn rewind(&mut self, slot: Slot, to: Position) {
@@ -148,7 +172,10 @@ impl Source for TestSource {
 
     fn commit(&mut self, checkpoints: &[(Slot, Position)]) {
         let result = self.commit_now(checkpoints);
-        self.0.borrow_mut().events.push_back(Event::Committed(result));
+        self.0
+            .borrow_mut()
+            .events
+            .push_back(Event::Committed(result));
     }
 
     fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
@@ -158,7 +185,10 @@ impl Source for TestSource {
             return Err(SourceError::Unavailable("coordinator moved".into()));
         }
         for (slot, _) in checkpoints {
-            assert!(stream.next.contains_key(slot), "commit for a partition not owned");
+            assert!(
+                stream.next.contains_key(slot),
+                "commit for a partition not owned"
+            );
         }
         stream.committed.extend_from_slice(checkpoints);
         Ok(())
@@ -167,11 +197,15 @@ impl Source for TestSource {
     fn release(&mut self, slots: &[Slot]) {
         let mut stream = self.0.borrow_mut();
         stream.released.extend_from_slice(slots);
-        slots.iter().for_each(|slot| drop(stream.next.remove(slot)));
+        stream.next.retain(|slot, _| !slots.contains(slot));
     }
 
     fn nothing_before(&mut self, slot: Slot, end: Position) -> bool {
-        self.0.borrow().gaps.get(&slot).is_some_and(|gap| end.offset() <= *gap)
+        self.0
+            .borrow()
+            .gaps
+            .get(&slot)
+            .is_some_and(|gap| end.offset() <= *gap)
     }
 
     fn close(self) {
