@@ -9,6 +9,7 @@ use std::time::Duration;
 use flate2::read::MultiGzDecoder;
 
 use crate::metrics::Metrics;
+use crate::record::dead_letters;
 use crate::run::RunError;
 
 /// Every file below a directory that may not exist yet.
@@ -65,13 +66,16 @@ pub(super) fn report(
         let _ = writeln!(text, "{name:<28}{files:>7}{rows:>12}{bytes:>14}");
     }
     let records = metrics.records.get();
-    let rows: u64 = tables.values().map(|(_, rows, _)| rows).sum();
+    let letters = tables
+        .get(dead_letters::NAME)
+        .map_or(0, |(_, rows, _)| *rows);
+    let rows = tables.values().map(|(_, rows, _)| rows).sum::<u64>() - letters;
     let seconds = took.as_secs_f64();
     #[allow(clippy::cast_precision_loss)]
     let rate = records as f64 / seconds;
     let _ = writeln!(
         text,
-        "\n{records} records read, {rows} rows and dead letters written in {seconds:.1} s ({rate:.0} records/s, broker and producer on the same machine)"
+        "\n{records} records read, {rows} rows and {letters} dead letters written in {seconds:.1} s ({rate:.0} records/s, broker and producer on the same machine)"
     );
     if let Some(example) = example {
         let _ = writeln!(

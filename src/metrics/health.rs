@@ -13,18 +13,31 @@ pub struct Health {
     workers: Vec<Sign>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sign {
+    /// Milliseconds since the process began, or [`NEVER`].
     turned: AtomicU64,
     joined: AtomicBool,
 }
 
+/// A worker that has not begun is not stuck.
+const NEVER: u64 = u64::MAX;
+
+impl Sign {
+    fn new() -> Self {
+        Self {
+            turned: AtomicU64::new(NEVER),
+            joined: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Health {
-    /// For so many workers.
+    /// For so many workers at most.
     pub fn new(workers: usize) -> Self {
         Self {
             since: Instant::now(),
-            workers: (0..workers).map(|_| Sign::default()).collect(),
+            workers: (0..workers).map(|_| Sign::new()).collect(),
         }
     }
 

@@ -30,8 +30,9 @@ use crate::worker::{Budget, Ends, Leaving, Shared, SystemClock, Worker, WorkerEr
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 4096;
-/// Payload bytes of one batch.
-const BATCH_BYTES: usize = 4 << 20;
+/// Payload bytes of one batch, depending on how large an output may be.
+const MIN_BATCH_BYTES: usize = 32 << 10;
+const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Spans of one partition that may be on their way at once.
 const MAX_IN_FLIGHT: usize = 3;
 /// Where answers are given when nobody has chosen an address.
@@ -137,6 +138,9 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let stop = options.stop;
     let target = targets.open(settings).await?;
+    let health = Arc::new(Health::new(wanted_workers(settings)));
+    // First of all, so that a start that waits can be seen from outside.
+    let answering = answer(settings, &metrics, &health).await?;
     until_available("target", &stop, async || {
         target.check().await.map_err(RunError::from)
     })
@@ -154,8 +158,6 @@ pub async fn run(
     }
     let workers = worker_count(settings, found.partitions.len());
     kafka.prefetch_bytes = prefetch(budget_bytes, workers);
-    let health = Arc::new(Health::new(workers));
-    let answering = answer(settings, &metrics, &health).await?;
     let ends = options
         .until_end
         .then(|| Arc::new(Ends::new(found.ends, workers)));
@@ -263,9 +265,12 @@ async fn find(kafka: &KafkaSettings, ends: bool) -> Result<Found, RunError> {
 }
 
 fn worker_count(settings: &Settings, partitions: usize) -> usize {
+    wanted_workers(settings).min(partitions).max(1)
+}
+
+fn wanted_workers(settings: &Settings) -> usize {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let wanted = settings.kafka.workers.map_or(cpus, std::num::NonZero::get);
-    wanted.min(partitions).max(1)
+    settings.kafka.workers.map_or(cpus, std::num::NonZero::get)
 }
 
 /// Bytes librdkafka may fetch ahead for each worker: an eighth of the budget in all, and no more than keeps a
@@ -395,9 +400,16 @@ fn policy(settings: &Settings) -> Policy {
         max_batch_age: settings.flush.max_record_age,
         max_output: settings.flush.max_output_size,
         batch_rows: BATCH_ROWS,
-        batch_bytes: BATCH_BYTES,
+        batch_bytes: batch_bytes(settings.flush.max_output_size),
         max_in_flight: MAX_IN_FLIGHT,
     }
+}
+
+/// How large an output has become is known when a batch is handed on, so batches must be small against its limit.
+fn batch_bytes(max_output: u64) -> usize {
+    usize::try_from(max_output / 8)
+        .unwrap_or(usize::MAX)
+        .clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES)
 }
 
 #[allow(

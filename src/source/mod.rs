@@ -6,6 +6,7 @@
 
 pub mod kafka;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::record::{Partition, Position, Record};
@@ -52,7 +53,8 @@ pub enum SourceError {
 
 /// A stream of records in partitions, with checkpoints. Used by one worker, on its thread.
 pub trait Source {
-    /// Waits up to `wait` for something to happen, then hands over at most `max` records, and returns what else has
+    /// Waits up to `wait` for something to happen, then hands over at most `max` records, fewer if `take` breaks
+    /// off behind one, and returns what else has
     /// happened. No record of a partition comes before its [`Event::Assigned`] was returned. Must be called again and again, whatever the state of the target, or the group takes the
     /// partitions away.
     ///
@@ -62,7 +64,7 @@ pub trait Source {
         &mut self,
         wait: Duration,
         max: usize,
-        take: &mut dyn FnMut(Slot, Record<'_>),
+        take: &mut dyn FnMut(Slot, Record<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Event>, SourceError>;
 
     /// Hands over no more records of these partitions until [`Source::resume`].

@@ -27,6 +27,31 @@ pub(super) struct Tools {
     pub(super) writer: Writer,
     pub(super) ids: SpanIds,
     pub(super) clock: Box<dyn Clock>,
+    pub(super) taken: Taken,
+}
+
+/// Records taken since the last turn: counted here first, because workers that count in the same place for every record slow
+/// each other down.
+#[derive(Default)]
+pub(super) struct Taken {
+    records: u64,
+    bytes: usize,
+}
+
+impl Taken {
+    /// Bytes taken since the last turn.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds to the process's counts.
+    pub(super) fn publish(&mut self, metrics: &Metrics) {
+        let Self { records, bytes } = std::mem::take(self);
+        metrics.records.inc_by(records);
+        metrics
+            .bytes
+            .inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
 }
 
 impl Tools {
@@ -128,10 +153,16 @@ impl Flow {
     ) -> Result<(), TargetError> {
         self.seal_replayed(record.position, tools)?;
         self.begin(tools, now)?;
-        self.decode(record, tools, now)?;
+        let handed_on = self.decode(record, tools, now)?;
         self.next = record.position.next();
         self.last_taken = now;
-        self.seal_replayed(self.next, tools)
+        self.seal_replayed(self.next, tools)?;
+        // Only what was handed on tells how large the output has become.
+        if handed_on {
+            self.seal_if_due(tools, now)
+        } else {
+            Ok(())
+        }
     }
 
     fn begin(&mut self, tools: &Tools, now: Duration) -> Result<(), TargetError> {
@@ -153,14 +184,15 @@ impl Flow {
         Ok(())
     }
 
+    /// Makes a row or a dead letter of the record. Whether a batch was handed on to the target's inserter.
     fn decode(
         &mut self,
         record: &Record<'_>,
         tools: &mut Tools,
         now: Duration,
-    ) -> Result<(), TargetError> {
+    ) -> Result<bool, TargetError> {
         let Some(open) = &mut self.open else {
-            return Ok(());
+            return Ok(false);
         };
         let making = Making {
             policy: &tools.policy,
@@ -262,8 +294,18 @@ impl Flow {
             return;
         }
         self.measure();
-        if let Some(reason) = self.state(now).and_then(|state| tools.policy.due(&state)) {
-            self.seal(reason, tools);
+        if let Err(error) = self.seal_if_due(tools, now) {
+            self.trouble = Some(error);
+        }
+    }
+
+    fn seal_if_due(&mut self, tools: &mut Tools, now: Duration) -> Result<(), TargetError> {
+        if self.is_replaying() {
+            return Ok(());
+        }
+        match self.state(now).and_then(|state| tools.policy.due(&state)) {
+            Some(reason) => self.seal_at(self.next, reason, tools),
+            None => Ok(()),
         }
     }
 

@@ -15,6 +15,7 @@ mod span;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
 pub use self::leaving::Leaving;
 
-use self::flow::{Flow, Tools};
+use self::flow::{Flow, Taken, Tools};
 use self::leaving::AtWork;
 use crate::decode::json::JsonDecoder;
 use crate::deliver::{Outcome, SpanIds, Writer, Written};
@@ -39,6 +40,9 @@ use crate::table::ColumnSettings;
 
 /// Records handed over between two looks at everything else.
 const MAX_POLL: usize = 4096;
+/// Bytes handed over between two looks, depending on the budget.
+const MIN_POLL_BYTES: usize = 16 << 10;
+const MAX_POLL_BYTES: usize = 4 << 20;
 /// How often spans are looked at for their age and size.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long a poll may wait while nothing is under way, and while something is.
@@ -136,6 +140,8 @@ pub struct Worker<S: Source> {
     revoking: Option<Revoking>,
     stop_deadline: Option<Duration>,
     looked: Duration,
+    /// Whether the last poll brought as many bytes as it may.
+    full: bool,
     published: Duration,
     shrunk: Duration,
     intake_closed: bool,
@@ -172,6 +178,7 @@ impl<S: Source> Worker<S> {
                 writer,
                 ids: SpanIds::default(),
                 clock,
+                taken: Taken::default(),
             },
             health: shared.health,
             ends: shared.ends,
@@ -185,6 +192,7 @@ impl<S: Source> Worker<S> {
             revoking: None,
             stop_deadline: None,
             looked: now,
+            full: false,
             published: now,
             shrunk: now,
             intake_closed: false,
@@ -225,7 +233,7 @@ impl<S: Source> Worker<S> {
         let now = self.tools.clock.now();
         self.collect_reports(now)?;
         self.mend(now)?;
-        if now.saturating_sub(self.looked) >= LOOK {
+        if self.full || now.saturating_sub(self.looked) >= LOOK {
             self.looked = now;
             self.look(now);
             self.mend(now)?;
@@ -244,13 +252,23 @@ impl<S: Source> Worker<S> {
         };
         let (flows, tools) = (&mut self.flows, &mut self.tools);
         let mut now = None;
+        let poll_bytes = usize::try_from(tools.budget.limit() / 64).unwrap_or(usize::MAX);
+        let poll_bytes = poll_bytes.clamp(MIN_POLL_BYTES, MAX_POLL_BYTES);
         let events = self.source.poll(wait, self.max_poll, &mut |slot, record| {
             let now = *now.get_or_insert_with(|| tools.clock.now());
             match flows.get_mut(&slot) {
                 Some(flow) => flow.take(&record, tools, now),
                 None => tracing::error!(?slot, position = %record.position, "record of a partition that was never assigned; report this as a bug"),
             }
+            // Memory is looked at between polls: what one poll brings must be little of it.
+            if tools.taken.bytes() >= poll_bytes {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
+        self.full = tools.taken.bytes() >= poll_bytes;
+        tools.taken.publish(&tools.metrics);
         for event in events {
             self.on_event(event);
         }

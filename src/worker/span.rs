@@ -66,14 +66,14 @@ impl OpenSpan {
         }
     }
 
-    /// Takes a row, and hands a full batch to the target.
+    /// Takes a row, and hands a full batch to the target; whether it did.
     pub(super) fn take_row(
         &mut self,
         row: &Row<'_>,
         bytes: usize,
         now: Duration,
         making: &Making<'_>,
-    ) -> Result<(), TargetError> {
+    ) -> Result<bool, TargetError> {
         self.note(now);
         let index = self.table(row.project(), row.collection(), making);
         let building = &mut self.tables[index];
@@ -83,13 +83,12 @@ impl OpenSpan {
             || building.bytes >= making.policy.batch_bytes
             || building.builder.full();
         if full {
-            self.finish_table(index, making)
-        } else {
-            Ok(())
+            self.finish_table(index, making)?;
         }
+        Ok(full)
     }
 
-    /// Keeps a record that is no row.
+    /// Keeps a record that is no row; whether it handed a full batch to the target.
     pub(super) fn take_letter(
         &mut self,
         partition: &Partition,
@@ -97,12 +96,15 @@ impl OpenSpan {
         reason: &str,
         now: Duration,
         making: &Making<'_>,
-    ) -> Result<(), TargetError> {
+    ) -> Result<bool, TargetError> {
         self.note(now);
         self.letters.append(partition, record, reason);
         let full = self.letters.rows() >= making.policy.batch_rows
             || self.letters.bytes() >= making.policy.batch_bytes;
-        if full { self.finish_letters() } else { Ok(()) }
+        if full {
+            self.finish_letters()?;
+        }
+        Ok(full)
     }
 
     fn note(&mut self, now: Duration) {

@@ -89,10 +89,8 @@ pub(super) fn refused(error: &KafkaError) -> SourceError {
 /// # Errors
 /// [`SourceError::Unavailable`] if no broker answers.
 pub fn partitions(settings: &KafkaSettings) -> Result<Vec<Partition>, SourceError> {
-    partitions_of(&plain_client(settings)?, &settings.topics)
-}
-
-fn partitions_of(client: &BaseConsumer, topics: &[String]) -> Result<Vec<Partition>, SourceError> {
+    let client = plain_client(settings)?;
+    let topics = &settings.topics;
     let patterns = topics
         .iter()
         .filter(|topic| topic.starts_with('^'))
@@ -100,9 +98,10 @@ fn partitions_of(client: &BaseConsumer, topics: &[String]) -> Result<Vec<Partiti
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| SourceError::Misconfigured(format!("kafka.topic: {error}")))?;
     // All topics at once: asking for one by name may create it.
-    let metadata = client
-        .fetch_metadata(None, TIMEOUT)
-        .map_err(|error| SourceError::Unavailable(format!("cannot list topics: {error}")))?;
+    let metadata = client.fetch_metadata(None, TIMEOUT).map_err(|error| {
+        let nodes = settings.nodes.join(", ");
+        SourceError::Unavailable(format!("cannot list the topics of {nodes}: {error}"))
+    })?;
     let mut found = Vec::new();
     for topic in metadata.topics() {
         let name = topic.name();

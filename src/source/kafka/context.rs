@@ -136,10 +136,31 @@ impl ConsumerContext for Context {
 /// Gives partitions back in the way the group's protocol wants.
 pub(super) fn unassign(consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
     let result = match consumer.rebalance_protocol() {
-        RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+        RebalanceProtocol::Cooperative => {
+            // A partition that never came to be assigned would make librdkafka refuse the whole list, and wait for
+            // another answer for ever.
+            consumer.incremental_unassign(&only_assigned(consumer, partitions))
+        }
         _ => consumer.unassign(),
     };
     if let Err(error) = result {
         tracing::warn!(%error, "kafka: could not give partitions back");
     }
+}
+
+fn only_assigned(
+    consumer: &BaseConsumer<Context>,
+    partitions: &TopicPartitionList,
+) -> TopicPartitionList {
+    let Ok(assigned) = consumer.assignment() else {
+        return partitions.clone();
+    };
+    let mut list = TopicPartitionList::new();
+    for element in partitions.elements() {
+        let (topic, number) = (element.topic(), element.partition());
+        if assigned.find_partition(topic, number).is_some() {
+            list.add_partition(topic, number);
+        }
+    }
+    list
 }

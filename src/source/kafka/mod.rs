@@ -11,6 +11,7 @@ mod context;
 mod slots;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -235,7 +236,7 @@ impl Source for KafkaSource {
         &mut self,
         wait: Duration,
         max: usize,
-        take: &mut dyn FnMut(Slot, Record<'_>),
+        take: &mut dyn FnMut(Slot, Record<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Event>, SourceError> {
         let mut events = self.assign_waiting()?;
         if !events.is_empty() {
@@ -267,7 +268,9 @@ impl Source for KafkaSource {
                         continue;
                     }
                     assigned.next = record.position.next();
-                    take(slot, record);
+                    if take(slot, record).is_break() {
+                        break;
+                    }
                 }
                 Some(Err(error)) => disturbed.push(error),
             }

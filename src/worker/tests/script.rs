@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,7 +115,7 @@ impl Source for TestSource {
         &mut self,
         _: Duration,
         max: usize,
-        take: &mut dyn FnMut(Slot, Record<'_>),
+        take: &mut dyn FnMut(Slot, Record<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Event>, SourceError> {
         // The writes run on another thread: let them.
         std::thread::sleep(Duration::from_micros(200));
@@ -125,31 +126,32 @@ impl Source for TestSource {
             return Ok(stream.events.drain(..).collect());
         }
         let mut left = max;
-        for (slot, next) in &mut stream.next {
+        'all: for (slot, next) in &mut stream.next {
             if stream.paused[slot] {
                 continue;
             }
             let Some((_, log)) = stream.logs.get(slot) else {
                 continue;
             };
-            for (offset, payload) in log.iter().filter(|(offset, _)| offset >= next) {
+            for (offset, payload) in log {
+                if *offset < *next {
+                    continue;
+                }
                 if left == 0 {
-                    break;
+                    break 'all;
                 }
                 left -= 1;
-                take(
-                    *slot,
-                    Record {
-                        position: Position::at(*offset),
-                        timestamp: Some(*offset),
-                        key: None,
-                        payload: Some(payload.as_bytes()),
-                    },
-                );
+                *next = offset + 1;
+                let record = Record {
+                    position: Position::at(*offset),
+                    timestamp: Some(*offset),
+                    key: None,
+                    payload: Some(payload.as_bytes()),
+                };
+                if take(*slot, record).is_break() {
+                    break 'all;
+                }
             }
-            *next = log
-                .last()
-                .map_or(*next, |(offset, _)| (*next).max(offset + 1));
         }
         Ok(stream.events.drain(..).collect())
     }
