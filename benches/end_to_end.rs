@@ -6,6 +6,15 @@
 //!
 //! `ALLUVIUM_BENCH_EVENTS` sets how many events (default 2,000,000).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -64,7 +64,7 @@ impl Events {
         self.number += 1;
         self.time_ms += i64::try_from(self.roll(40)).unwrap_or(0);
         let user = self.roll(50_000);
-        if self.number % BROKEN == 0 {
+        if self.number.is_multiple_of(BROKEN) {
             self.broken(payload);
         } else {
             self.event(user, payload);
@@ -103,7 +103,7 @@ impl Events {
                 write!(
                     payload,
                     r#","query":"\"{city}\" hotels","hits":{hits},"cached":{}"#,
-                    hits % 2 == 0
+                    hits.is_multiple_of(2)
                 )
             }
             "click" => write!(

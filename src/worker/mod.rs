@@ -491,9 +491,9 @@ impl<S: Source> Worker<S> {
             if want != flow.paused {
                 flow.paused = want;
                 if want {
-                    pause.push(slot)
+                    pause.push(slot);
                 } else {
-                    resume.push(slot)
+                    resume.push(slot);
                 }
             }
         }
@@ -589,7 +589,7 @@ impl<S: Source> Worker<S> {
                 self.revoking = Some(Revoking {
                     slots,
                     deadline: now + REVOKE_DEADLINE,
-                })
+                });
             }
         }
     }

@@ -1,0 +1,19 @@
+//! Black-box tests against real services: Apache Kafka and an S3 server. `make test` starts both.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod checks;
+mod end_to_end;
+mod failures;
+mod readers;
+mod restarts;

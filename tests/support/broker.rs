@@ -1,0 +1,213 @@
+//! A Kafka client for tests: topics, records, and what a group has committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DefaultProducerContext, Producer, ProducerContext,
+};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use super::{eventually, seconds};
+
+const TIMEOUT: Duration = seconds(30);
+
+/// librdkafka's broker inside this process, for tests without services.
+///
+/// It keeps only the last 5 MiB of a partition.
+pub fn mock_cluster(topics: &[(&str, i32)]) -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).unwrap();
+    for (topic, partitions) in topics {
+        cluster.create_topic(topic, *partitions, 1).unwrap();
+    }
+    cluster
+}
+
+/// Creates a topic on real brokers and waits until every partition has a leader.
+pub fn create_topic(bootstrap: &str, topic: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> = client(bootstrap).create().unwrap();
+    // -1: as many copies as the brokers are set up for.
+    let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+    let results = runtime
+        .block_on(admin.create_topics([&wanted], &options))
+        .unwrap();
+    assert!(
+        results.iter().all(Result::is_ok),
+        "cannot create topic {topic}: {results:?}"
+    );
+    let consumer: BaseConsumer = client(bootstrap).create().unwrap();
+    eventually("leaders of a new topic", TIMEOUT, || {
+        consumer
+            .fetch_metadata(Some(topic), TIMEOUT)
+            .is_ok_and(|metadata| {
+                let topic = &metadata.topics()[0];
+                topic.partitions().len() == partitions as usize
+                    && topic
+                        .partitions()
+                        .iter()
+                        .all(|partition| partition.leader() >= 0)
+            })
+    });
+}
+
+/// How many brokers the cluster says it has; 0 when it does not answer.
+pub fn broker_count(bootstrap: &str) -> usize {
+    let consumer: BaseConsumer = client(bootstrap).create().unwrap();
+    consumer
+        .fetch_metadata(None, seconds(5))
+        .map_or(0, |metadata| metadata.brokers().len())
+}
+
+/// What `group` has committed, by partition; partitions without a commit are left out.
+pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer = client(bootstrap).set("group.id", group).create().unwrap();
+    let mut wanted = TopicPartitionList::new();
+    wanted.add_partition_range(topic, 0, partitions - 1);
+    // While the group's coordinator moves, brokers refuse to answer.
+    let mut found = consumer.committed_offsets(wanted.clone(), TIMEOUT);
+    let start = Instant::now();
+    while found.is_err() && start.elapsed() < TIMEOUT {
+        std::thread::sleep(Duration::from_millis(200));
+        found = consumer.committed_offsets(wanted.clone(), TIMEOUT);
+    }
+    found
+        .unwrap()
+        .elements()
+        .iter()
+        .filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some((element.partition(), offset)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The end of each partition.
+pub fn ends(bootstrap: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer = client(bootstrap).create().unwrap();
+    (0..partitions)
+        .map(|number| {
+            (
+                number,
+                consumer.fetch_watermarks(topic, number, TIMEOUT).unwrap().1,
+            )
+        })
+        .collect()
+}
+
+/// The ids of the members of `group`; real brokers only.
+pub fn members(bootstrap: &str, group: &str) -> Vec<String> {
+    let consumer: BaseConsumer = client(bootstrap).create().unwrap();
+    let groups = consumer.fetch_group_list(Some(group), TIMEOUT).unwrap();
+    let mut members: Vec<String> = groups
+        .groups()
+        .iter()
+        .filter(|found| found.name() == group)
+        .flat_map(|found| found.members().iter().map(|member| member.id().to_owned()))
+        .collect();
+    members.sort();
+    members
+}
+
+fn client(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("log_level", "0");
+    config
+}
+
+#[derive(Default)]
+struct Failures(AtomicU64);
+
+struct Context(Arc<Failures>);
+
+impl ClientContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if result.is_err() {
+            self.0.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sends records to chosen partitions, in order, each exactly once.
+pub struct Sender {
+    producer: BaseProducer<Context>,
+    failures: Arc<Failures>,
+    topic: String,
+}
+
+impl Sender {
+    pub fn new(bootstrap: &str, topic: &str) -> Self {
+        let failures = Arc::new(Failures::default());
+        let producer = client(bootstrap)
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .set("batch.size", "500000")
+            .set("compression.type", "lz4")
+            .set("message.max.bytes", "20000000")
+            .set("queue.buffering.max.kbytes", "65536")
+            .set("delivery.timeout.ms", "180000")
+            .create_with_context(Context(failures.clone()))
+            .unwrap();
+        Self {
+            producer,
+            failures,
+            topic: topic.to_owned(),
+        }
+    }
+
+    /// Queues a record; waits while the queue is full.
+    pub fn send(&self, partition: i32, key: Option<&[u8]>, payload: Option<&[u8]>) {
+        let mut record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&self.topic).partition(partition);
+        record.key = key;
+        record.payload = payload;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(50));
+                }
+                Err((error, _)) => panic!("cannot send a record: {error}"),
+            }
+        }
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Waits until the brokers have everything.
+    pub fn finish(&self) {
+        self.producer.flush(seconds(200)).unwrap();
+        assert_eq!(
+            self.failures.0.load(Ordering::Relaxed),
+            0,
+            "records could not be delivered to Kafka"
+        );
+    }
+}
+
+/// Sends text records to partition 0 of `topic`.
+pub fn send_all(bootstrap: &str, topic: &str, records: &[&str]) {
+    let sender = Sender::new(bootstrap, topic);
+    for record in records {
+        sender.send(0, None, Some(record.as_bytes()));
+    }
+    sender.finish();
+}

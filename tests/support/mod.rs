@@ -1,0 +1,46 @@
+//! What the black-box tests share: services to run against, the program as a process, records to
+//! feed it, and ways to read back what it wrote.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses its own part of this"
+)]
+
+pub mod broker;
+pub mod config;
+pub mod events;
+pub mod output;
+pub mod program;
+pub mod random;
+pub mod service;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `done` is true, or fails the test naming what was awaited.
+pub fn eventually(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < limit,
+            "waited {limit:?} in vain for: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A name no other test, and no other run against the same services, uses.
+pub fn unique(name: &str) -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let run = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() % 1_000_000;
+    format!(
+        "{name}-{run}-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+/// Seconds, for short.
+pub const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}

@@ -1,0 +1,335 @@
+//! Starts and stops Kafka and S3, which `scripts/services` knows how to run.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use super::{broker, random::Random, seconds};
+
+pub const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A process that ends when it is dropped, and also when the test process dies.
+struct Service {
+    name: String,
+    command: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+    log: PathBuf,
+    process: Option<Child>,
+}
+
+impl Service {
+    fn start(&mut self) {
+        assert!(self.process.is_none(), "{} runs already", self.name);
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(&self.log)
+            .unwrap();
+        let child = Command::new(script("until-eof"))
+            .args(&self.command)
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+    }
+
+    fn wait_until(&mut self, mut ready: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !ready() {
+            let ended = self
+                .process
+                .as_mut()
+                .is_some_and(|child| child.try_wait().unwrap().is_some());
+            assert!(
+                !ended && start.elapsed() < seconds(60),
+                "{} did not start; its log: {}",
+                self.name,
+                std::fs::read_to_string(&self.log).unwrap_or_default()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    }
+
+    /// Ends the process as a power cut would.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            signal(&format!("-{}", child.id()), "KILL");
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends a signal to a process, or with a leading `-` to a process group.
+pub fn signal(target: &str, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, "--", target])
+        .stderr(Stdio::null())
+        .status();
+    assert!(status.is_ok(), "cannot run kill");
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(REPOSITORY).join("scripts/services").join(name)
+}
+
+/// The Python that the service tests read with.
+pub fn python() -> PathBuf {
+    let python = Path::new(REPOSITORY).join(".services/python/bin/python");
+    assert!(
+        python.exists(),
+        "the test services are not here yet: run 'make services' (or 'make test')"
+    );
+    python
+}
+
+/// The first of `count` free ports in a row, below the range the system hands out by itself.
+pub fn free_ports(count: u16) -> u16 {
+    let time = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    let mut random = Random::new(time ^ u64::from(std::process::id()) << 32);
+    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (0..1_000)
+        .map(|_| 15_000 + 10 * random.below(1_500) as u16)
+        .find(|&base| (base..base + count).all(is_free))
+        .expect("no free ports")
+}
+
+/// A Kafka cluster of the test's own, whose brokers it may kill and start again.
+pub struct Kafka {
+    brokers: Vec<(Service, u16)>,
+    _directory: tempfile::TempDir,
+}
+
+impl Kafka {
+    pub fn start(brokers: u16) -> Self {
+        python();
+        let directory = tempfile::Builder::new()
+            .prefix("kafka-")
+            .tempdir_in(run_directory())
+            .unwrap();
+        let ports: Vec<u16> = (0..brokers).map(|_| free_ports(2)).collect();
+        let voters: Vec<String> = ports
+            .iter()
+            .enumerate()
+            .map(|(index, port)| format!("{}@127.0.0.1:{}", index + 1, port + 1))
+            .collect();
+        let brokers = ports
+            .iter()
+            .enumerate()
+            .map(|(index, &port)| {
+                let node = (index + 1).to_string();
+                let home = directory.path().join(&node);
+                let command = [
+                    script("kafka").display().to_string(),
+                    home.display().to_string(),
+                    node,
+                    port.to_string(),
+                    (port + 1).to_string(),
+                    voters.join(","),
+                ];
+                let log = directory.path().join(format!("{}.log", index + 1));
+                let name = format!("kafka broker {}", index + 1);
+                (
+                    Service {
+                        name,
+                        command: command.into(),
+                        environment: vec![],
+                        log,
+                        process: None,
+                    },
+                    port,
+                )
+            })
+            .collect();
+        let mut kafka = Self {
+            brokers,
+            _directory: directory,
+        };
+        for (service, _) in &mut kafka.brokers {
+            service.start();
+        }
+        for (service, port) in &mut kafka.brokers {
+            service.wait_until(|| TcpStream::connect(("127.0.0.1", *port)).is_ok());
+        }
+        let count = kafka.brokers.len();
+        let bootstrap = kafka.bootstrap();
+        kafka.brokers[0]
+            .0
+            .wait_until(|| broker::broker_count(&bootstrap) == count);
+        kafka
+    }
+
+    /// All brokers as `host:port,...`.
+    pub fn bootstrap(&self) -> String {
+        let addresses: Vec<String> = self
+            .brokers
+            .iter()
+            .map(|(_, port)| format!("127.0.0.1:{port}"))
+            .collect();
+        addresses.join(",")
+    }
+
+    pub fn kill(&mut self, broker: usize) {
+        self.brokers[broker].0.kill();
+    }
+
+    pub fn restart(&mut self, broker: usize) {
+        let (service, port) = &mut self.brokers[broker];
+        service.start();
+        service.wait_until(|| TcpStream::connect(("127.0.0.1", *port)).is_ok());
+    }
+}
+
+/// The broker that tests share: the one `ALLUVIUM_TEST_KAFKA` names.
+pub fn shared_kafka() -> String {
+    given("ALLUVIUM_TEST_KAFKA")
+}
+
+/// How to reach a bucket.
+#[derive(Clone)]
+pub struct Bucket {
+    pub endpoint: String,
+    pub access_key: String,
+    pub secret_key: String,
+    pub name: String,
+}
+
+impl Bucket {
+    /// The bucket that tests share: the one the variables `ALLUVIUM_TEST_S3_*` name.
+    pub fn shared() -> Self {
+        Self {
+            endpoint: given("ALLUVIUM_TEST_S3_ENDPOINT"),
+            access_key: given("ALLUVIUM_TEST_S3_ACCESS_KEY"),
+            secret_key: given("ALLUVIUM_TEST_S3_SECRET_KEY"),
+            name: given("ALLUVIUM_TEST_S3_BUCKET"),
+        }
+    }
+
+    /// Copies all objects whose key starts with `prefix` below `directory`; gives their number and bytes.
+    pub fn fetch(&self, prefix: &str, directory: &Path) -> (u64, u64) {
+        let output = self.objects(&["fetch", prefix, &directory.display().to_string()]);
+        assert!(
+            output.status.success(),
+            "cannot fetch objects: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (objects, bytes) = text.trim().split_once(' ').unwrap();
+        (objects.parse().unwrap(), bytes.parse().unwrap())
+    }
+
+    fn objects(&self, arguments: &[&str]) -> std::process::Output {
+        Command::new(python())
+            .arg(Path::new(REPOSITORY).join("tests/services/objects.py"))
+            .args(arguments)
+            .env("ALLUVIUM_TEST_S3_ENDPOINT", &self.endpoint)
+            .env("ALLUVIUM_TEST_S3_ACCESS_KEY", &self.access_key)
+            .env("ALLUVIUM_TEST_S3_SECRET_KEY", &self.secret_key)
+            .env("ALLUVIUM_TEST_S3_BUCKET", &self.name)
+            .output()
+            .unwrap()
+    }
+}
+
+/// An S3 server of the test's own, which it may stop and start again with the same data and address.
+pub struct S3 {
+    service: Service,
+    bucket: Bucket,
+    _directory: tempfile::TempDir,
+}
+
+impl S3 {
+    pub fn start() -> Self {
+        python();
+        let directory = tempfile::Builder::new()
+            .prefix("s3-")
+            .tempdir_in(run_directory())
+            .unwrap();
+        let (port, inner) = (free_ports(1), free_ports(7));
+        let bucket = Bucket {
+            endpoint: format!("http://127.0.0.1:{port}"),
+            access_key: "alluvium".into(),
+            secret_key: "alluvium-secret".into(),
+            name: "alluvium-tests".into(),
+        };
+        let command = [
+            script("s3").display().to_string(),
+            directory.path().join("s3").display().to_string(),
+            port.to_string(),
+            inner.to_string(),
+        ];
+        let environment = vec![
+            ("S3_ACCESS_KEY", bucket.access_key.clone()),
+            ("S3_SECRET_KEY", bucket.secret_key.clone()),
+        ];
+        let log = directory.path().join("s3.log");
+        let service = Service {
+            name: "the S3 server".into(),
+            command: command.into(),
+            environment,
+            log,
+            process: None,
+        };
+        let mut s3 = Self {
+            service,
+            bucket,
+            _directory: directory,
+        };
+        s3.restart();
+        s3
+    }
+
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    pub fn kill(&mut self) {
+        self.service.kill();
+    }
+
+    pub fn restart(&mut self) {
+        self.service.start();
+        let bucket = self.bucket.clone();
+        self.service
+            .wait_until(|| bucket.objects(&["make-bucket"]).status.success());
+    }
+}
+
+fn given(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run 'make test', or 'scripts/services/with COMMAND'")
+    })
+}
+
+/// Where services keep their data while a test runs.
+fn run_directory() -> &'static Path {
+    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let directory = Path::new(REPOSITORY).join(".services/run");
+        std::fs::create_dir_all(&directory).unwrap();
+        directory
+    });
+    &DIRECTORY
+}
+
+/// Reads a file that may still be growing.
+pub fn read_log(path: &Path) -> String {
+    let mut text = Vec::new();
+    if let Ok(mut file) = File::open(path) {
+        let _ = file.read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
