@@ -105,7 +105,9 @@ fn run(file: &Path, until_end: bool, targets: &Targets) -> Result<(), RunError> 
 
 fn check(file: &Path, targets: &Targets) -> Result<(), RunError> {
     let Loaded {
-        settings, warnings, ..
+        settings,
+        warnings,
+        effective,
     } = load(file, targets)?;
     logging::start(&settings.log)?;
     let runtime = run::runtime()?;
@@ -116,8 +118,9 @@ fn check(file: &Path, targets: &Targets) -> Result<(), RunError> {
         print(&format!("warning: {warning}\n"))?;
     }
     print(&format!(
-        "configuration: {} is good\n{found}\n",
-        file.display()
+        "configuration: {} is good\n{found}\n\n{}",
+        file.display(),
+        effective.given()
     ))
 }
 

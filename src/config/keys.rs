@@ -126,7 +126,7 @@ pub(super) static MAX_POLL_RECORDS: Key = Key::new(
         greatest: 100_000_000,
         unit: "",
     },
-    "How many records a worker takes before it looks at anything else.",
+    "How many records a worker takes before it looks at anything else. It never takes more than 4096.",
 )
 .default("300000");
 
@@ -183,7 +183,7 @@ pub(super) static COMMITTER_THREADS: Key = Key::new(
         greatest: 4096,
         unit: "",
     },
-    "How many spans are delivered at the same time.",
+    "How many uploads the original made at the same time. Here four times as many spans are delivered at the same time, because none of them holds a thread.",
 )
 .unset("one per CPU")
 .example("4");

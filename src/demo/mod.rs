@@ -5,7 +5,7 @@ mod events;
 mod report;
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -40,14 +40,14 @@ pub fn run(
     stop: &Stop,
 ) -> Result<String, RunError> {
     let failed = |error: KafkaError| RunError::Failed(format!("in-process broker: {error}"));
+    let directory = fresh(directory)?;
     let cluster = MockCluster::new(1).map_err(failed)?;
     cluster.create_topic(TOPIC, PARTITIONS, 1).map_err(failed)?;
     let brokers = cluster.bootstrap_servers();
-    let properties = properties(&brokers, directory);
+    let properties = properties(&brokers, &directory);
     let Loaded { settings, .. } =
         config::from_text("demo", properties.as_bytes(), std::iter::empty(), &[])
             .map_err(|problems| RunError::Configuration(problems.to_string()))?;
-    let before = report::files(directory)?;
 
     let started = Instant::now();
     let produced = Arc::new(AtomicU64::new(0));
@@ -82,7 +82,27 @@ pub fn run(
     });
     clear_progress();
     result?;
-    report::report(directory, &before, metrics, started.elapsed())
+    report::report(&directory, metrics, started.elapsed())
+}
+
+/// The directory, or one beside it if it holds something: files of two demos would be counted together.
+fn fresh(directory: &Path) -> Result<PathBuf, RunError> {
+    let mut candidate = directory.to_owned();
+    for number in 2.. {
+        match std::fs::read_dir(&candidate).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => break,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+            Err(error) => {
+                let path = candidate.display();
+                return Err(RunError::Configuration(format!("--dir {path}: {error}")));
+            }
+            Ok(false) => {}
+        }
+        let mut name = directory.as_os_str().to_owned();
+        name.push(format!("-{number}"));
+        candidate = name.into();
+    }
+    Ok(candidate)
 }
 
 fn properties(brokers: &str, directory: &Path) -> String {

@@ -12,19 +12,15 @@ use crate::metrics::Metrics;
 use crate::record::dead_letters;
 use crate::run::RunError;
 
-/// Every file below a directory that may not exist yet.
+/// Every file below a directory.
 ///
 /// # Errors
 /// If a directory cannot be listed.
-pub(super) fn files(directory: &Path) -> Result<BTreeSet<PathBuf>, RunError> {
+fn files(directory: &Path) -> Result<BTreeSet<PathBuf>, RunError> {
     let mut found = BTreeSet::new();
     let mut waiting = vec![directory.to_owned()];
     while let Some(next) = waiting.pop() {
-        let entries = match std::fs::read_dir(&next) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(cannot_read(&next, &error)),
-        };
+        let entries = std::fs::read_dir(&next).map_err(|error| cannot_read(&next, &error))?;
         for entry in entries {
             let path = entry.map_err(|error| cannot_read(&next, &error))?.path();
             if path.is_dir() {
@@ -40,13 +36,12 @@ pub(super) fn files(directory: &Path) -> Result<BTreeSet<PathBuf>, RunError> {
 /// The table of files and rows, the rate, and what to do next.
 pub(super) fn report(
     directory: &Path,
-    before: &BTreeSet<PathBuf>,
     metrics: &Metrics,
     took: Duration,
 ) -> Result<String, RunError> {
     let mut tables: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
     let mut example = None;
-    for path in files(directory)?.difference(before) {
+    for path in &files(directory)? {
         let table = path
             .parent()
             .and_then(|parent| parent.strip_prefix(directory).ok());

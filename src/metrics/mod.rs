@@ -135,12 +135,9 @@ impl Metrics {
         }))
     }
 
-    /// Counts rows of a table; beyond a fixed number of tables they count as `other`.
-    pub fn count_rows(&self, table: &str, rows: usize) {
-        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
-        self.rows
-            .with_label_values(&[self.bounded(table)])
-            .inc_by(rows);
+    /// The counter of a table's rows; beyond a fixed number of tables they share the counter of `other`.
+    pub fn rows_of(&self, table: &str) -> IntCounter {
+        self.rows.with_label_values(&[self.bounded(table)])
     }
 
     fn bounded<'a>(&self, table: &'a str) -> &'a str {
@@ -248,9 +245,9 @@ mod tests {
     fn tables_beyond_the_bound_are_counted_together() {
         let metrics = Metrics::new().unwrap();
         for table in 0..MAX_TABLES + 50 {
-            metrics.count_rows(&format!("p.t{table}"), 2);
+            metrics.rows_of(&format!("p.t{table}")).inc_by(2);
         }
-        metrics.count_rows("p.t0", 1);
+        metrics.rows_of("p.t0").inc();
         let text = metrics.text().unwrap();
         let series = text
             .lines()

@@ -26,7 +26,9 @@ use crate::registry::{self, Targets};
 use crate::source::SourceError;
 use crate::source::kafka::{self, Begin, KafkaSettings, KafkaSource};
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::{Budget, Ends, Leaving, Shared, SystemClock, Worker, WorkerError};
+use crate::worker::{
+    Budget, Ends, Leaving, STOP_DEADLINE, Shared, SystemClock, Worker, WorkerError,
+};
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 4096;
@@ -35,6 +37,11 @@ const MIN_BATCH_BYTES: usize = 32 << 10;
 const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Spans of one partition that may be on their way at once.
 const MAX_IN_FLIGHT: usize = 3;
+/// Spans that talk to the target at once, for each of `committer.thread.count`: a thread of the original waited for one
+/// upload, while a span here holds no thread, and one that hangs must not keep the others from the target.
+const ATTEMPTS_A_THREAD: usize = 4;
+/// Beyond the workers' own deadline: a client that does not close in this time never will.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
 /// Where answers are given when nobody has chosen an address.
 const DEFAULT_LISTEN: &str = "127.0.0.1:9464";
 
@@ -95,9 +102,18 @@ impl Stop {
         self.0.0.load(Ordering::Relaxed)
     }
 
+    /// Waits for the asking.
+    async fn wait(&self) {
+        while !self.asked() {
+            self.sleep(Duration::from_secs(60)).await;
+        }
+    }
+
     /// Sleeps, but not beyond the asking.
     async fn sleep(&self, time: Duration) {
-        let asked = self.0.1.notified();
+        let mut asked = std::pin::pin!(self.0.1.notified());
+        // Listening first, so that an asking between the two is heard.
+        asked.as_mut().enable();
         if !self.asked() {
             let _ = tokio::time::timeout(time, asked).await;
         }
@@ -175,7 +191,13 @@ pub async fn run(
         metrics: metrics.clone(),
         health,
         runtime: Handle::current(),
-        attempts: Arc::new(Semaphore::new(settings.flush.deliveries.get())),
+        attempts: Arc::new(Semaphore::new(
+            settings
+                .flush
+                .deliveries
+                .get()
+                .saturating_mul(ATTEMPTS_A_THREAD),
+        )),
         ends: ends.clone(),
         leaving: Arc::new(Leaving::new(workers)),
     };
@@ -228,7 +250,11 @@ async fn until_available(
 ) -> Result<(), RunError> {
     let mut backoff = Backoff::new(1);
     while !stop.asked() {
-        match attempt().await {
+        let attempted = tokio::select! {
+            attempted = attempt() => attempted,
+            () = stop.wait() => return Ok(()),
+        };
+        match attempted {
             Err(RunError::Failed(reason)) => {
                 let delay = backoff.next_delay().min(Duration::from_secs(15));
                 tracing::warn!(what, retry_in = ?delay, reason, "not available yet; trying again");
@@ -462,7 +488,16 @@ impl Crew {
     }
 
     async fn until_done(self, ends: Option<&Ends>, stop: &Stop) -> Result<(), RunError> {
+        let mut stopping: Option<Instant> = None;
         while !self.threads.iter().all(JoinHandle::is_finished) {
+            if stop.asked() {
+                let since = *stopping.get_or_insert_with(Instant::now);
+                if since.elapsed() > STOP_DEADLINE + CLOSE_PATIENCE {
+                    return Err(RunError::Failed(
+                        "the cluster does not let go: stopping without its answer; what was not committed will be read again".into(),
+                    ));
+                }
+            }
             if self.threads.iter().any(JoinHandle::is_finished) {
                 stop.ask();
             }

@@ -80,12 +80,6 @@ pub trait Source {
     /// before the answer.
     fn commit(&mut self, checkpoints: &[(Slot, Position)]);
 
-    /// Stores these checkpoints before it returns.
-    ///
-    /// # Errors
-    /// [`SourceError::Unavailable`] if the store did not take them in time.
-    fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError>;
-
     /// Ends the assignment of partitions that were [`Event::Revoking`]; checkpoints not stored by now are for the next owner to move.
     fn release(&mut self, slots: &[Slot]);
 

@@ -20,6 +20,7 @@ pub struct Ends {
 #[derive(Debug, Default)]
 struct Progress {
     joined: HashSet<usize>,
+    joined_at: Option<Duration>,
     owned: HashMap<Partition, bool>,
     left: HashMap<Partition, Duration>,
 }
@@ -69,10 +70,18 @@ impl Ends {
         progress
             .left
             .retain(|_, since| now.saturating_sub(*since) < IN_TRANSIT);
-        // A worker beyond the number of partitions may never hear from the group.
-        let all_joined = progress.joined.len() >= self.workers
-            || (!progress.joined.is_empty() && now >= IN_TRANSIT);
-        all_joined && progress.left.is_empty() && progress.owned.values().all(|done| *done)
+        if progress.joined.is_empty() {
+            return false;
+        }
+        let since = *progress.joined_at.get_or_insert(now);
+        // Other processes may have the rest; and a worker beyond the number of partitions may never hear from the group.
+        let settled = now.saturating_sub(since) >= IN_TRANSIT
+            || (progress.joined.len() >= self.workers
+                && self
+                    .wanted
+                    .keys()
+                    .all(|partition| progress.owned.contains_key(partition)));
+        settled && progress.left.is_empty() && progress.owned.values().all(|done| *done)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -108,6 +117,16 @@ mod tests {
         assert!(ends.reached(NOW));
     }
 
+    /// A process that joins beside another one gets nothing at first.
+    #[test]
+    fn an_empty_first_assignment_is_not_the_end() {
+        let (ends, partition) = ends(1);
+        ends.joined(0);
+        assert!(!ends.reached(NOW));
+        ends.committed(&partition, Position::at(10));
+        assert!(ends.reached(NOW));
+    }
+
     #[test]
     fn a_partition_on_its_way_to_another_worker_is_waited_for() {
         let (ends, partition) = ends(2);
@@ -125,6 +144,7 @@ mod tests {
         let (ends, partition) = ends(1);
         ends.joined(0);
         ends.committed(&partition, Position::at(3));
+        assert!(!ends.reached(NOW));
         ends.gone(&partition, NOW);
         assert!(!ends.reached(NOW + IN_TRANSIT / 2));
         assert!(ends.reached(NOW + IN_TRANSIT));

@@ -54,16 +54,6 @@ impl Taken {
     }
 }
 
-impl Tools {
-    pub(super) fn making(&self) -> Making<'_> {
-        Making {
-            policy: &self.policy,
-            columns: &self.columns,
-            metrics: &self.metrics,
-        }
-    }
-}
-
 /// A sealed span on its way. Dropping it abandons the write.
 struct InFlight {
     _write: UnderWay,
@@ -85,6 +75,8 @@ pub(super) struct Flow {
     next: Position,
     open: Option<OpenSpan>,
     share: Share,
+    /// Bytes in column builders when last measured.
+    building: u64,
     in_flight: BTreeMap<SpanId, InFlight>,
     /// Where spans that are read again ended before.
     replay: VecDeque<Position>,
@@ -115,6 +107,7 @@ impl Flow {
             next: start,
             open: None,
             share: Share::open(&tools.budget),
+            building: 0,
             in_flight: BTreeMap::new(),
             replay: VecDeque::new(),
             refused: Refused::default(),
@@ -135,11 +128,8 @@ impl Flow {
         if deaf || record.position < self.next {
             return;
         }
-        tools.metrics.records.inc();
-        tools
-            .metrics
-            .bytes
-            .inc_by(u64::try_from(record.bytes()).unwrap_or(0));
+        tools.taken.records += 1;
+        tools.taken.bytes += record.bytes();
         if let Err(error) = self.try_take(record, tools, now) {
             self.trouble = Some(error);
         }
@@ -214,8 +204,9 @@ impl Flow {
     /// Seals a span that is read again where it ended before.
     fn seal_replayed(&mut self, reached: Position, tools: &mut Tools) -> Result<(), TargetError> {
         while let Some(end) = self.replay.front().copied().filter(|end| *end <= reached) {
-            self.replay.pop_front();
             self.seal_at(end, Reason::Replay, tools)?;
+            // Not before it has worked: the next attempt must end there too.
+            self.replay.pop_front();
         }
         Ok(())
     }
@@ -251,7 +242,7 @@ impl Flow {
             to,
         };
         let inserter = match self.open.take() {
-            Some(open) => open.seal(&span, &tools.making())?,
+            Some(open) => open.seal(&span)?,
             None => None,
         };
         let Some(id) = self.ledger.seal(&mut tools.ids, to) else {
@@ -263,6 +254,7 @@ impl Flow {
             self.ledger.durable(id);
             return Ok(());
         };
+        self.building = 0;
         let mut share = std::mem::replace(&mut self.share, Share::open(&tools.budget));
         share.set(u64::try_from(inserter.staged().memory).unwrap_or(u64::MAX));
         share.seal();
@@ -289,7 +281,7 @@ impl Flow {
             return;
         }
         let Some(open) = &mut self.open else { return };
-        if let Err(error) = open.finish_aged(now, &tools.making()) {
+        if let Err(error) = open.finish_aged(now, &tools.policy) {
             self.trouble = Some(error);
             return;
         }
@@ -324,11 +316,16 @@ impl Flow {
             .is_some_and(|state| policy.must_wait(&state))
     }
 
-    /// Tells the budget what is held; returns what the column builders hold of it.
-    pub(super) fn measure(&mut self) -> u64 {
+    /// Tells the budget what is held.
+    fn measure(&mut self) {
         let (building, all) = self.open.as_ref().map_or((0, 0), OpenSpan::memory);
+        self.building = building;
         self.share.set(all);
-        building
+    }
+
+    /// Bytes in column builders when last measured.
+    pub(super) fn building(&self) -> u64 {
+        self.building
     }
 
     /// Bytes held in the open span when last measured.
@@ -344,9 +341,9 @@ impl Flow {
     }
 
     /// Makes the open span small without sealing it.
-    pub(super) fn shrink(&mut self, tools: &Tools) {
+    pub(super) fn shrink(&mut self) {
         if let Some(open) = &mut self.open
-            && let Err(error) = open.shrink(&tools.making())
+            && let Err(error) = open.shrink()
         {
             self.trouble.get_or_insert(error);
         }
@@ -396,6 +393,7 @@ impl Flow {
     fn restart(&mut self, from: Position) {
         self.open = None;
         self.share.set(0);
+        self.building = 0;
         self.trouble = None;
         self.next = from;
     }

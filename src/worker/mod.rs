@@ -6,10 +6,13 @@
 
 mod budget;
 mod clock;
+mod commit;
 mod ends;
 mod flow;
 mod leaving;
+mod leave;
 mod letters;
+mod look;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -26,15 +29,18 @@ use tokio::sync::{Semaphore, mpsc};
 pub use self::budget::Budget;
 pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
+pub use self::leave::STOP_DEADLINE;
 pub use self::leaving::Leaving;
 
+use self::commit::Committing;
 use self::flow::{Flow, Taken, Tools};
+use self::leave::Revoking;
 use self::leaving::AtWork;
 use crate::decode::json::JsonDecoder;
 use crate::deliver::{Outcome, SpanIds, Writer, Written};
-use crate::flush::{Intake, Policy, Pressure, Reason, largest_first};
+use crate::flush::Policy;
 use crate::metrics::{Health, Metrics};
-use crate::record::{Partition, Position};
+use crate::record::Partition;
 use crate::source::{Event, Slot, Source, SourceError};
 use crate::table::ColumnSettings;
 
@@ -48,12 +54,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long a poll may wait while nothing is under way, and while something is.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 const BUSY_WAIT: Duration = Duration::from_millis(10);
-/// How long a revocation may take: well below any sensible `max.poll.interval.ms`.
-const REVOKE_DEADLINE: Duration = Duration::from_secs(20);
-/// How long a stop may take: below the 30 seconds that Kubernetes and systemd give by habit.
-const STOP_DEADLINE: Duration = Duration::from_secs(25);
-/// After this much silence a commit counts as failed.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
 /// Reports of finished writes that may wait for the worker; writers wait beyond that.
 const REPORTS: usize = 256;
 
@@ -110,18 +110,6 @@ pub enum WorkerError {
     },
 }
 
-/// A commit that was asked for.
-struct Committing {
-    since: Duration,
-    checkpoints: Vec<(Slot, Partition, Position)>,
-}
-
-/// Partitions that go to another worker.
-struct Revoking {
-    slots: Vec<Slot>,
-    deadline: Duration,
-}
-
 /// One consumer, one thread, its partitions.
 pub struct Worker<S: Source> {
     number: usize,
@@ -135,8 +123,7 @@ pub struct Worker<S: Source> {
     building_limit: u64,
     max_poll: usize,
     reports: mpsc::Receiver<Written>,
-    committing: Option<Committing>,
-    commit_after: Duration,
+    committing: Committing,
     revoking: Option<Revoking>,
     stop_deadline: Option<Duration>,
     looked: Duration,
@@ -187,8 +174,7 @@ impl<S: Source> Worker<S> {
             building_limit: shared.building_limit,
             max_poll: shared.max_poll.clamp(1, MAX_POLL),
             reports,
-            committing: None,
-            commit_after: now,
+            committing: Committing::default(),
             revoking: None,
             stop_deadline: None,
             looked: now,
@@ -244,7 +230,7 @@ impl<S: Source> Worker<S> {
     }
 
     fn poll(&mut self) -> Result<(), WorkerError> {
-        let busy = self.committing.is_some() || self.flows.values().any(|flow| !flow.written());
+        let busy = self.committing.under_way() || self.flows.values().any(|flow| !flow.written());
         let wait = if busy || self.ends.is_some() {
             BUSY_WAIT
         } else {
@@ -375,333 +361,6 @@ impl<S: Source> Worker<S> {
             }
         }
         Ok(())
-    }
-
-    /// Looks at every partition: flushes, memory, pauses, the end.
-    fn look(&mut self, now: Duration) {
-        for flow in self.flows.values_mut() {
-            flow.flush_due(&mut self.tools, now);
-        }
-        self.relieve(now);
-        self.look_for_ends(now);
-        self.set_pauses(now);
-        if now.saturating_sub(self.published) >= Duration::from_secs(1) {
-            self.published = now;
-            for flow in self.flows.values() {
-                let number = flow.partition.number().to_string();
-                let labels = [flow.partition.topic(), number.as_str()];
-                let age = i64::try_from(flow.age(now).as_secs()).unwrap_or(i64::MAX);
-                self.tools
-                    .metrics
-                    .open_span_age
-                    .with_label_values(&labels)
-                    .set(age);
-            }
-        }
-    }
-
-    fn relieve(&mut self, now: Duration) {
-        let building: u64 = self.flows.values_mut().map(Flow::measure).sum();
-        let relief = self.tools.budget.relief();
-        let shrink = building > self.building_limit || relief.pressure == Pressure::Shrink;
-        if shrink && now.saturating_sub(self.shrunk) >= Duration::from_secs(1) {
-            self.shrunk = now;
-            for flow in self.flows.values_mut() {
-                flow.shrink(&self.tools);
-            }
-        }
-        if let Pressure::Seal { keep_open } = relief.pressure {
-            let spans = self
-                .flows
-                .iter()
-                .map(|(slot, flow)| (*slot, flow.open_bytes()))
-                .collect();
-            let open = self.tools.budget.held().open;
-            for slot in largest_first(spans, open, keep_open) {
-                if let Some(flow) = self.flows.get_mut(&slot) {
-                    flow.seal(Reason::Memory, &mut self.tools);
-                    flow.measure();
-                }
-            }
-        }
-        let closed = match relief.intake {
-            Intake::Open => false,
-            Intake::Keep => self.intake_closed,
-            Intake::Closed => true,
-        };
-        if closed != self.intake_closed {
-            self.intake_closed = closed;
-            let held = self.tools.budget.held();
-            if closed {
-                self.tools.metrics.workers_paused.inc();
-                tracing::warn!(
-                    worker = self.number,
-                    open = held.open,
-                    sealed = held.sealed,
-                    limit = self.tools.budget.limit(),
-                    "memory is short: reading pauses until the target has taken more"
-                );
-            } else {
-                self.tools.metrics.workers_paused.dec();
-                tracing::info!(
-                    worker = self.number,
-                    "memory is free again: reading goes on"
-                );
-            }
-        }
-    }
-
-    /// Partitions that stay short of the end that was asked for may have nothing left to read.
-    fn look_for_ends(&mut self, now: Duration) {
-        for (&slot, flow) in &mut self.flows {
-            let Some(end) = flow.end else { continue };
-            let quiet = now.saturating_sub(flow.last_taken) >= Duration::from_secs(2);
-            if flow.next() < end && quiet && !flow.paused {
-                if self.source.nothing_before(slot, end) {
-                    flow.skip_to(end);
-                }
-                flow.last_taken = now;
-            }
-            // Nothing gathered, but the checkpoint must still come to the end.
-            if flow.at_end() && flow.written() {
-                flow.seal(Reason::End, &mut self.tools);
-            }
-        }
-    }
-
-    fn set_pauses(&mut self, now: Duration) {
-        let (mut pause, mut resume) = (Vec::new(), Vec::new());
-        for (&slot, flow) in &mut self.flows {
-            if flow.hold_until.is_some_and(|until| now >= until) {
-                flow.hold_until = None;
-                self.source.rewind(slot, flow.next());
-            }
-            let revoked = self
-                .revoking
-                .as_ref()
-                .is_some_and(|r| r.slots.contains(&slot));
-            // A span that was sealed before must still be read to where it ended.
-            let stopping = self.stop_deadline.is_some() && !flow.is_replaying();
-            let want = self.intake_closed
-                || stopping
-                || revoked
-                || flow.hold_until.is_some()
-                || flow.at_end()
-                || flow.must_wait(&self.tools.policy, now);
-            if want != flow.paused {
-                flow.paused = want;
-                if want {
-                    pause.push(slot);
-                } else {
-                    resume.push(slot);
-                }
-            }
-        }
-        if !pause.is_empty() {
-            self.source.pause(&pause);
-        }
-        if !resume.is_empty() {
-            self.source.resume(&resume);
-        }
-    }
-
-    /// Asks the stream to store every checkpoint that has moved, one request at a time.
-    fn commit(&mut self, now: Duration) {
-        if let Some(committing) = &self.committing {
-            if now.saturating_sub(committing.since) < COMMIT_PATIENCE {
-                return;
-            }
-            let reason = "no answer".to_owned();
-            self.on_committed(Err(SourceError::Unavailable(reason)), now);
-        }
-        if now < self.commit_after {
-            return;
-        }
-        let checkpoints: Vec<_> = self
-            .flows
-            .iter()
-            .filter(|(_, flow)| flow.checkpoint() > flow.confirmed)
-            .map(|(slot, flow)| (*slot, flow.partition.clone(), flow.checkpoint()))
-            .collect();
-        if !checkpoints.is_empty() {
-            let list: Vec<_> = checkpoints
-                .iter()
-                .map(|(slot, _, to)| (*slot, *to))
-                .collect();
-            self.committing = Some(Committing {
-                since: now,
-                checkpoints,
-            });
-            self.source.commit(&list);
-        }
-    }
-
-    fn on_committed(&mut self, result: Result<(), SourceError>, now: Duration) {
-        let Some(committing) = self.committing.take() else {
-            return;
-        };
-        match result {
-            Ok(()) => {
-                for (slot, partition, to) in committing.checkpoints {
-                    self.confirm(slot, &partition, to);
-                }
-            }
-            Err(error) => {
-                self.tools.metrics.checkpoint_failures.inc();
-                self.commit_after = now + Duration::from_secs(1);
-                tracing::warn!(%error, "checkpoints were not stored; trying again");
-            }
-        }
-    }
-
-    fn confirm(&mut self, slot: Slot, partition: &Partition, to: Position) {
-        let flow = self
-            .flows
-            .get_mut(&slot)
-            .filter(|flow| flow.partition == *partition);
-        let Some(flow) = flow else { return };
-        flow.confirmed = flow.confirmed.max(to);
-        let number = partition.number().to_string();
-        let labels = [partition.topic(), number.as_str()];
-        self.tools
-            .metrics
-            .checkpoint
-            .with_label_values(&labels)
-            .set(flow.confirmed.offset());
-        if let Some(ends) = &self.ends {
-            ends.committed(partition, flow.confirmed);
-        }
-    }
-
-    fn begin_revocation(&mut self, slots: Vec<Slot>, now: Duration) {
-        tracing::info!(
-            partitions = slots.len(),
-            "partitions go to another worker; flushing them"
-        );
-        for slot in &slots {
-            if let Some(flow) = self.flows.get_mut(slot) {
-                flow.seal(Reason::Revoked, &mut self.tools);
-            }
-        }
-        match &mut self.revoking {
-            Some(revoking) => revoking.slots.extend(slots),
-            None => {
-                self.revoking = Some(Revoking {
-                    slots,
-                    deadline: now + REVOKE_DEADLINE,
-                });
-            }
-        }
-    }
-
-    fn finish_revocation(&mut self, now: Duration) {
-        let Some(revoking) = &self.revoking else {
-            return;
-        };
-        let flows = revoking
-            .slots
-            .iter()
-            .filter_map(|slot| self.flows.get(slot));
-        let late = now >= revoking.deadline;
-        if !late && flows.clone().any(|flow| !flow.written()) {
-            return;
-        }
-        let unwritten = flows.filter(|flow| !flow.written()).count();
-        if unwritten > 0 {
-            tracing::warn!(
-                partitions = unwritten,
-                "the target was too slow for the rebalance; the next owner reads again what was not committed"
-            );
-        }
-        let slots = self
-            .revoking
-            .take()
-            .map(|revoking| revoking.slots)
-            .unwrap_or_default();
-        self.commit_before_release(&slots);
-        self.drop_flows(&slots, now);
-        self.source.release(&slots);
-    }
-
-    fn commit_before_release(&mut self, slots: &[Slot]) {
-        let moved: Vec<_> = slots
-            .iter()
-            .filter_map(|slot| {
-                let flow = self.flows.get(slot)?;
-                let moved = flow.checkpoint() > flow.confirmed;
-                moved.then(|| (*slot, flow.partition.clone(), flow.checkpoint()))
-            })
-            .collect();
-        let list: Vec<_> = moved.iter().map(|(slot, _, to)| (*slot, *to)).collect();
-        if list.is_empty() {
-            return;
-        }
-        match self.source.commit_now(&list) {
-            Ok(()) => {
-                for (slot, partition, to) in moved {
-                    self.confirm(slot, &partition, to);
-                }
-            }
-            Err(error) => {
-                self.tools.metrics.checkpoint_failures.inc();
-                tracing::warn!(%error, "checkpoints were not stored before the partitions went; the next owner writes the same spans again");
-            }
-        }
-    }
-
-    fn drop_flows(&mut self, slots: &[Slot], now: Duration) {
-        for slot in slots {
-            if let Some(flow) = self.flows.remove(slot)
-                && let Some(ends) = &self.ends
-            {
-                ends.gone(&flow.partition, now);
-            }
-        }
-        if let Some(revoking) = &mut self.revoking {
-            revoking.slots.retain(|slot| !slots.contains(slot));
-        }
-    }
-
-    fn begin_stop(&mut self) {
-        if self.stop_deadline.is_some() {
-            return;
-        }
-        let now = self.tools.clock.now();
-        self.stop_deadline = Some(now + STOP_DEADLINE);
-        self.set_pauses(now);
-        for flow in self.flows.values_mut() {
-            flow.seal(Reason::Shutdown, &mut self.tools);
-        }
-    }
-
-    fn stop_complete(&mut self, now: Duration) -> bool {
-        let Some(deadline) = self.stop_deadline else {
-            return false;
-        };
-        if now < deadline && self.committing.is_some() {
-            return false;
-        }
-        // Records already on their way when reading paused.
-        for flow in self.flows.values_mut() {
-            flow.seal(Reason::Shutdown, &mut self.tools);
-        }
-        if now >= deadline {
-            return true;
-        }
-        if !self.flows.values().all(Flow::settled) {
-            return false;
-        }
-        self.at_work = None;
-        self.leaving.together()
-    }
-
-    fn drained(&self) -> Result<(), WorkerError> {
-        let spans = self.flows.values().filter(|flow| !flow.settled()).count();
-        if spans == 0 {
-            Ok(())
-        } else {
-            Err(WorkerError::NotDrained { spans })
-        }
     }
 }
 

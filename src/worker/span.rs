@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use alluvium_target::{Inserter, TargetError};
 use hashbrown::{Equivalent, HashMap};
+use prometheus::IntCounter;
 
 use super::letters::Letters;
 use crate::flush::Policy;
@@ -27,6 +28,7 @@ impl Equivalent<Table> for Name<'_> {
 struct Building {
     table: Table,
     builder: TableBuilder,
+    count: IntCounter,
     /// Payload bytes of the rows in the builder.
     bytes: usize,
 }
@@ -83,7 +85,7 @@ impl OpenSpan {
             || building.bytes >= making.policy.batch_bytes
             || building.builder.full();
         if full {
-            self.finish_table(index, making)?;
+            self.finish_table(index)?;
         }
         Ok(full)
     }
@@ -117,17 +119,19 @@ impl OpenSpan {
             return *index;
         }
         let table = Table::new(project, collection);
+        let count = making.metrics.rows_of(&table.to_string());
         let builder = TableBuilder::new(making.columns, self.opened_ms);
         self.tables.push(Building {
             table: table.clone(),
             builder,
+            count,
             bytes: 0,
         });
         self.by_name.insert(table, self.tables.len() - 1);
         self.tables.len() - 1
     }
 
-    fn finish_table(&mut self, index: usize, making: &Making<'_>) -> Result<(), TargetError> {
+    fn finish_table(&mut self, index: usize) -> Result<(), TargetError> {
         let building = &mut self.tables[index];
         let rows = building.builder.rows();
         if rows == 0 {
@@ -135,7 +139,7 @@ impl OpenSpan {
         }
         building.bytes = 0;
         let batch = building.builder.finish();
-        making.metrics.count_rows(&building.table.to_string(), rows);
+        building.count.inc_by(to_u64(rows));
         self.inserter.add(&building.table, &batch)
     }
 
@@ -155,9 +159,9 @@ impl OpenSpan {
     }
 
     /// Hands every row to the target, full batch or not, in the order in which tables appeared.
-    pub(super) fn finish_batches(&mut self, making: &Making<'_>) -> Result<(), TargetError> {
+    fn finish_batches(&mut self) -> Result<(), TargetError> {
         for index in 0..self.tables.len() {
-            self.finish_table(index, making)?;
+            self.finish_table(index)?;
         }
         self.finish_letters()?;
         self.waiting_since = None;
@@ -168,19 +172,19 @@ impl OpenSpan {
     pub(super) fn finish_aged(
         &mut self,
         now: Duration,
-        making: &Making<'_>,
+        policy: &Policy,
     ) -> Result<(), TargetError> {
-        let aged = |since: Duration| now.saturating_sub(since) >= making.policy.max_batch_age;
+        let aged = |since: Duration| now.saturating_sub(since) >= policy.max_batch_age;
         if self.waiting_since.is_some_and(aged) {
-            self.finish_batches(making)
+            self.finish_batches()
         } else {
             Ok(())
         }
     }
 
     /// Makes what is held as small as it can be without sealing.
-    pub(super) fn shrink(&mut self, making: &Making<'_>) -> Result<(), TargetError> {
-        self.finish_batches(making)?;
+    pub(super) fn shrink(&mut self) -> Result<(), TargetError> {
+        self.finish_batches()?;
         self.inserter.shrink()
     }
 
@@ -197,15 +201,11 @@ impl OpenSpan {
 
     /// Hands the rest to the target and returns the inserter, ready to commit; `None` if the span has no
     /// record at all.
-    pub(super) fn seal(
-        mut self,
-        span: &Span,
-        making: &Making<'_>,
-    ) -> Result<Option<Box<dyn Inserter>>, TargetError> {
+    pub(super) fn seal(mut self, span: &Span) -> Result<Option<Box<dyn Inserter>>, TargetError> {
         if self.empty {
             return Ok(None);
         }
-        self.finish_batches(making)?;
+        self.finish_batches()?;
         self.inserter.seal(span)?;
         Ok(Some(self.inserter))
     }

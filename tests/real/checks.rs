@@ -1,13 +1,14 @@
 //! One test's stream from feeding to judging: topic, ledger of what was fed, output, and the comparison.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::config::Config;
 use crate::support::events::{self, Events};
 use crate::support::service::{Bucket, REPOSITORY, python};
-use crate::support::{broker, eventually, output, unique};
+use crate::support::{broker, output, unique};
 
 pub(crate) const PARTITIONS: i32 = 12;
 
@@ -46,7 +47,7 @@ impl Stream {
 
     /// Sends `count` events, over about `spread` of time.
     pub(crate) fn feed(&self, count: u64, spread: Duration) {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let pause = |sent: u64| {
             if sent.is_multiple_of(1_000) {
                 let due = spread.mul_f64(sent as f64 / count as f64);
@@ -66,14 +67,31 @@ impl Stream {
 
     /// Waits until everything that was fed is committed.
     pub(crate) fn wait_committed(&self, limit: Duration) {
-        eventually("all records to be committed", limit, || self.is_committed());
+        let start = Instant::now();
+        while !self.is_committed() {
+            assert!(
+                start.elapsed() < limit,
+                "not all records are committed after {limit:?}:\ncommitted {:?}\nends      {:?}",
+                self.committed(),
+                self.ends()
+            );
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     pub(crate) fn is_committed(&self) -> bool {
         // A partition nobody wrote to needs no commit.
-        let mut ends = broker::ends(&self.bootstrap, &self.topic, PARTITIONS);
+        let mut ends = self.ends();
         ends.retain(|_, end| *end > 0);
-        broker::committed(&self.bootstrap, &self.topic, &self.topic, PARTITIONS) == ends
+        self.committed() == ends
+    }
+
+    pub(crate) fn committed(&self) -> BTreeMap<i32, i64> {
+        broker::committed(&self.bootstrap, &self.topic, &self.topic, PARTITIONS)
+    }
+
+    fn ends(&self) -> BTreeMap<i32, i64> {
+        broker::ends(&self.bootstrap, &self.topic, PARTITIONS)
     }
 
     /// Copies this stream's objects to a directory, and gives it.

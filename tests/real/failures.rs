@@ -25,13 +25,7 @@ fn a_minute_without_s3_costs_nothing() {
         let feeder = scope.spawn(|| stream.feed(300_000, seconds(45)));
         program.wait_ready();
         eventually("the first commits", seconds(60), || {
-            !broker::committed(
-                &stream.bootstrap,
-                &stream.topic,
-                &stream.topic,
-                crate::checks::PARTITIONS,
-            )
-            .is_empty()
+            !stream.committed().is_empty()
         });
         let members = broker::members(&stream.bootstrap, &stream.topic);
         assert!(!members.is_empty());

@@ -6,17 +6,12 @@ use crate::checks::Stream;
 use crate::support::config::Config;
 use crate::support::program::Program;
 use crate::support::service::{Bucket, shared_kafka};
-use crate::support::{broker, eventually, seconds};
+use crate::support::{eventually, seconds};
 
 /// Waits until the group has committed at least `records`, so that what follows happens in mid-stream.
 fn wait_in_mid_stream(stream: &Stream, records: i64) {
     eventually("commits in mid-stream", seconds(120), || {
-        let committed = broker::committed(
-            &stream.bootstrap,
-            &stream.topic,
-            &stream.topic,
-            crate::checks::PARTITIONS,
-        );
+        let committed = stream.committed();
         committed.values().sum::<i64>() >= records
     });
 }

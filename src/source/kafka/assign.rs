@@ -1,67 +1,102 @@
 //! Where reading begins, and moving to another place: decided here, never by a silent reset.
+//!
+//! What the group assigns is accepted at once, with nothing to read yet, so that neither the group nor the partitions we
+//! keep wait for us. Each partition is read as soon as it is known where it stands.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{Consumer, RebalanceProtocol};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
-use super::client::{TIMEOUT, list_of, offsets};
+use super::asks::Standing;
+use super::client::list_of;
+use super::context::Context;
 use super::{Begin, KafkaSource};
 use crate::record::{Partition, Position};
-use crate::source::{Event, Source, SourceError};
+use crate::source::{Event, Slot, Source, SourceError};
 
-/// Offsets by topic and number.
-type Offsets = HashMap<(String, i32), i64>;
+/// How long to wait before something that failed is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a move within a partition may take.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl KafkaSource {
-    /// Takes over what the group has given us, once it is known where each partition stands.
-    pub(super) fn assign_waiting(&mut self) -> Result<Vec<Event>, SourceError> {
-        let mut events = Vec::new();
-        while Instant::now() >= self.assign_after {
-            let Some(list) = self.to_assign.front() else {
-                break;
-            };
-            let partitions: Vec<_> = list
-                .elements()
-                .iter()
-                .map(|element| Partition::new(element.topic(), element.partition()))
-                .collect();
-            match self.starts(&partitions) {
-                Ok(starts) => {
-                    self.to_assign.pop_front();
-                    self.take_over(starts, &mut events);
+    /// Accepts what the group assigns.
+    pub(super) fn on_assign(&mut self, partitions: &TopicPartitionList) -> Result<(), SourceError> {
+        self.metrics
+            .rebalances
+            .with_label_values(&["assigned"])
+            .inc();
+        self.consumer
+            .incremental_assign(&TopicPartitionList::new())
+            .map_err(|error| {
+                // librdkafka would wait for an answer for ever.
+                SourceError::Misconfigured(format!("cannot accept an assignment: {error}"))
+            })?;
+        for element in partitions.elements() {
+            self.waiting
+                .insert(Partition::new(element.topic(), element.partition()));
+        }
+        self.joined = false;
+        Ok(())
+    }
+
+    /// Asks where partitions stand that wait to be read, or whose place does not exist any more.
+    pub(super) fn ask_for_standings(&mut self) {
+        let now = Instant::now();
+        if self.asking || now < self.ask_after {
+            return;
+        }
+        let mut partitions: Vec<_> = self.waiting.iter().cloned().collect();
+        if self.misplaced {
+            partitions.extend(
+                self.slots
+                    .iter()
+                    .map(|(_, assigned)| assigned.partition.clone()),
+            );
+        }
+        self.asking = !partitions.is_empty() && self.standings.ask(partitions);
+    }
+
+    /// Begins to read the partitions whose standing is known now.
+    pub(super) fn on_standings(
+        &mut self,
+        standings: Vec<(Partition, Result<Standing, String>)>,
+        events: &mut Vec<Event>,
+    ) {
+        self.asking = false;
+        let (mut starts, mut failed) = (Vec::new(), None);
+        for (partition, standing) in standings {
+            match standing {
+                Err(reason) => failed = Some((partition, reason)),
+                Ok(standing) if self.waiting.contains(&partition) => {
+                    let start = self.start(&partition, standing);
+                    starts.push((partition, Position::at(start)));
                 }
-                Err(SourceError::Unavailable(reason)) => {
-                    tracing::warn!(reason, "kafka: cannot begin to read yet; trying again");
-                    self.assign_after = Instant::now() + Duration::from_secs(1);
-                }
-                Err(error) => return Err(error),
+                Ok(standing) => self.check_place(&partition, standing, events),
             }
         }
-        Ok(events)
+        if let Some((partition, reason)) = failed {
+            tracing::warn!(%partition, reason, "kafka: it is not known yet where to read; asking again");
+            self.ask_after = Instant::now() + PAUSE;
+        } else {
+            self.misplaced = false;
+        }
+        self.take_over(starts, events);
     }
 
     fn take_over(&mut self, starts: Vec<(Partition, Position)>, events: &mut Vec<Event>) {
-        let list = list_of(
-            starts
-                .iter()
-                .map(|(p, at)| (p, Offset::Offset(at.offset()))),
-        );
-        let assigned = list.map_err(|error| error.to_string()).and_then(|list| {
-            match self.consumer.rebalance_protocol() {
-                RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
-                _ => self.consumer.assign(&list),
-            }
-            .map_err(|error| error.to_string())
-        });
-        if let Err(reason) = assigned {
-            // The group has moved on; it will say what is ours now.
-            tracing::warn!(reason, "kafka: assignment was overtaken");
+        if starts.is_empty() {
+            return;
+        }
+        if let Err(reason) = begin_at(&self.consumer, &starts) {
+            tracing::warn!(reason, "kafka: cannot begin to read; trying again");
+            self.ask_after = Instant::now() + PAUSE;
             return;
         }
         for (partition, start) in starts {
             tracing::info!(%partition, %start, "partition assigned");
+            self.waiting.remove(&partition);
             let slot = self.slots.insert(partition.clone(), start);
             self.metrics.partitions.inc();
             events.push(Event::Assigned {
@@ -70,53 +105,22 @@ impl KafkaSource {
                 start,
             });
         }
-        events.push(Event::Joined);
     }
 
-    /// The first position to read of each partition.
-    fn starts(&self, partitions: &[Partition]) -> Result<Vec<(Partition, Position)>, SourceError> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let all = |offset| list_of(partitions.iter().map(|partition| (partition, offset)));
-        let lows = offsets(&self.consumer, all(Offset::Beginning)?)?;
-        let highs = offsets(&self.consumer, all(Offset::End)?)?;
-        let committed = self
-            .consumer
-            .committed_offsets(all(Offset::Invalid)?, TIMEOUT)
-            .map_err(|error| SourceError::Unavailable(format!("no checkpoints: {error}")))?;
-        let committed = committed_offsets(&committed)?;
-        let mut starts = Vec::new();
-        let mut fresh = TopicPartitionList::new();
-        for partition in partitions {
-            let key = (partition.topic().to_owned(), partition.number());
-            let (Some(&low), Some(&high)) = (lows.get(&key), highs.get(&key)) else {
-                return Err(SourceError::Unavailable(format!(
-                    "{partition}: broker gave no offset"
-                )));
-            };
-            let start = self.start(partition, committed.get(&key).copied(), low, high);
-            if !committed.contains_key(&key) && self.settings.begin == Begin::Latest {
-                let _ = fresh.add_partition_offset(&key.0, key.1, Offset::Offset(start));
-            }
-            starts.push((partition.clone(), Position::at(start)));
-        }
-        self.remember(&fresh)?;
-        Ok(starts)
-    }
-
-    fn start(&self, partition: &Partition, committed: Option<i64>, low: i64, high: i64) -> i64 {
-        let begin = match self.settings.begin {
-            Begin::Earliest => low,
-            Begin::Latest => high,
-        };
+    fn start(&self, partition: &Partition, standing: Standing) -> i64 {
+        let Standing {
+            low,
+            high,
+            committed,
+        } = standing;
         match committed {
-            None => begin,
+            None => self.beginning(standing),
             Some(offset) if offset < low => {
                 self.lose(partition, offset, low);
                 low
             }
             Some(offset) if offset > high => {
+                let begin = self.beginning(standing);
                 tracing::error!(
                     %partition, checkpoint = offset, end = high, begin,
                     "the checkpoint lies beyond the partition's end: was the topic created anew? \
@@ -128,14 +132,11 @@ impl KafkaSource {
         }
     }
 
-    /// Commits where `latest` was found to be: after a crash it would be somewhere else, and what lies between lost.
-    fn remember(&self, fresh: &TopicPartitionList) -> Result<(), SourceError> {
-        if fresh.count() == 0 {
-            return Ok(());
+    fn beginning(&self, standing: Standing) -> i64 {
+        match self.settings.begin {
+            Begin::Earliest => standing.low,
+            Begin::Latest => standing.high,
         }
-        self.consumer
-            .commit(fresh, rdkafka::consumer::CommitMode::Sync)
-            .map_err(|error| SourceError::Unavailable(format!("cannot commit the start: {error}")))
     }
 
     fn lose(&self, partition: &Partition, next: i64, low: i64) {
@@ -150,84 +151,109 @@ impl KafkaSource {
         );
     }
 
-    /// A broker has said that a position is out of range: finds out whose, and goes on with what is left.
-    pub(super) fn skip_expired(&mut self) {
-        let partitions: Vec<_> = self
-            .slots
-            .iter()
-            .map(|(_, assigned)| assigned.partition.clone())
-            .collect();
-        let lows = list_of(partitions.iter().map(|p| (p, Offset::Beginning)))
-            .and_then(|list| offsets(&self.consumer, list));
-        let lows: Offsets = match lows {
-            Ok(lows) => lows,
-            Err(error) => {
-                tracing::warn!(%error, "kafka: a position is out of range, and the cluster does not say whose");
-                return;
-            }
+    /// A broker has said that some place does not exist: if it is this partition's, reads on from one that does.
+    fn check_place(&mut self, partition: &Partition, standing: Standing, events: &mut Vec<Event>) {
+        let Some(slot) = self.slots.find(partition.topic(), partition.number()) else {
+            return;
         };
-        let expired: Vec<_> = self
-            .slots
-            .iter()
-            .filter_map(|(slot, assigned)| {
-                let key = (
-                    assigned.partition.topic().to_owned(),
-                    assigned.partition.number(),
-                );
-                let low = *lows.get(&key)?;
-                (low > assigned.next.offset()).then(|| {
-                    (
-                        slot,
-                        assigned.partition.clone(),
-                        assigned.next.offset(),
-                        low,
-                    )
-                })
-            })
-            .collect();
-        for (slot, partition, next, low) in expired {
-            self.lose(&partition, next, low);
-            self.rewind(slot, Position::at(low));
+        let Some(next) = self.slots.get(slot).map(|assigned| assigned.next.offset()) else {
+            return;
+        };
+        if next < standing.low {
+            self.lose(partition, next, standing.low);
+            self.move_to(slot, Position::at(standing.low));
+        } else if next > standing.high {
+            let begin = Position::at(self.beginning(standing));
+            tracing::error!(
+                %partition, next, end = standing.high, %begin,
+                "the partition ends before the place that is read: was the topic created anew? Reading begins where \
+                 kafka.offset says; what was not committed is dropped"
+            );
+            // Positions never go back within a flow, so it becomes another one.
+            self.move_to(slot, begin);
+            self.resume(&[slot]);
+            events.push(Event::Lost(vec![slot]));
+            events.push(Event::Assigned {
+                slot,
+                partition: partition.clone(),
+                start: begin,
+            });
         }
     }
 
-    /// Moves reading to where [`Source::rewind`] was asked to go. Until that has worked, nothing of the partition is handed
+    fn move_to(&mut self, slot: Slot, to: Position) {
+        if let Some(assigned) = self.slots.get_mut(slot) {
+            assigned.next = to;
+            assigned.seek = Some(to);
+        }
+        self.seek_after = Instant::now();
+    }
+
+    /// Moves reading to where it was asked to go. Until that has worked, nothing of the partition is handed
     /// over, so that no record is passed by.
     pub(super) fn seek_waiting(&mut self) {
+        if Instant::now() < self.seek_after {
+            return;
+        }
+        let rebalancing = self.revoking;
         for assigned in self.slots.iter_mut() {
             let Some(to) = assigned.seek else { continue };
-            let partition = &assigned.partition;
-            let moved = list_of([(partition, Offset::Offset(to.offset()))])
-                .map_err(|error| error.to_string())
-                .and_then(|list| {
-                    let moved = self.consumer.seek_partitions(list, TIMEOUT);
-                    let moved = moved.map_err(|error| error.to_string())?;
-                    let errors = moved
-                        .elements()
-                        .iter()
-                        .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error);
-                    errors.map_err(|error| error.to_string())
-                });
+            let place = [(assigned.partition.clone(), to)];
+            let moved = seek(&self.consumer, &place).or_else(|reason| {
+                // A partition whose place did not exist has stopped, and only begins anew. But in a rebalance that
+                // would count as our answer to it.
+                if rebalancing {
+                    Err(reason)
+                } else {
+                    begin_anew(&self.consumer, &place)
+                }
+            });
             match moved {
                 Ok(()) => assigned.seek = None,
                 Err(reason) => {
-                    tracing::warn!(%partition, %to, reason, "kafka: cannot go back yet; trying again");
+                    let partition = &assigned.partition;
+                    tracing::warn!(%partition, %to, reason, "kafka: cannot move yet; trying again");
+                    self.seek_after = Instant::now() + PAUSE;
                 }
             }
         }
     }
 }
 
-fn committed_offsets(list: &TopicPartitionList) -> Result<Offsets, SourceError> {
-    let mut offsets = Offsets::new();
-    for element in list.elements() {
-        element.error().map_err(|error| {
-            let (topic, number) = (element.topic(), element.partition());
-            SourceError::Unavailable(format!("{topic}-{number}: no checkpoint: {error}"))
-        })?;
-        if let Offset::Offset(offset) = element.offset() {
-            offsets.insert((element.topic().to_owned(), element.partition()), offset);
-        }
-    }
-    Ok(offsets)
+type Places<'a> = &'a [(Partition, Position)];
+
+fn list(places: Places<'_>) -> Result<TopicPartitionList, String> {
+    list_of(
+        places
+            .iter()
+            .map(|(partition, at)| (partition, Offset::Offset(at.offset()))),
+    )
+    .map_err(|error| error.to_string())
+}
+
+/// Adds partitions to those that are read. They may have been ours before, and paused then: librdkafka remembers that.
+fn begin_at(consumer: &BaseConsumer<Context>, places: Places<'_>) -> Result<(), String> {
+    let list = list(places)?;
+    let begun = consumer
+        .incremental_assign(&list)
+        .and_then(|()| consumer.resume(&list));
+    begun.map_err(|error| error.to_string())
+}
+
+fn begin_anew(consumer: &BaseConsumer<Context>, places: Places<'_>) -> Result<(), String> {
+    let list = list(places)?;
+    let begun = consumer
+        .incremental_unassign(&list)
+        .and_then(|()| consumer.incremental_assign(&list));
+    begun.map_err(|error| error.to_string())
+}
+
+fn seek(consumer: &BaseConsumer<Context>, places: Places<'_>) -> Result<(), String> {
+    let moved = consumer.seek_partitions(list(places)?, SEEK_TIMEOUT);
+    let moved = moved.map_err(|error| error.to_string())?;
+    let errors = moved
+        .elements()
+        .iter()
+        .try_for_each(TopicPartitionListElem::error);
+    errors.map_err(|error| error.to_string())
 }

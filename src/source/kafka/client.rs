@@ -49,7 +49,6 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
         ("partition.assignment.strategy", "cooperative-sticky".into()),
         ("statistics.interval.ms", "5000".into()),
         ("queued.max.messages.kbytes", (prefetch >> 10).to_string()),
-        ("fetch.max.bytes", prefetch.to_string()),
         ("heartbeat.interval.ms", "1000".into()),
     ];
     for (key, value) in defaults {
@@ -188,7 +187,8 @@ pub(super) fn is_gap(
     config.remove("group.instance.id");
     // An assigned consumer needs a group's name, but joins and commits nothing.
     config
-        .set("group.id", format!("{}-gap", settings.group_id))
+        .set("group.id", &settings.group_id)
+        .set("auto.offset.reset", "error")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true");
     let client: BaseConsumer<DefaultConsumerContext> =
@@ -203,7 +203,7 @@ pub(super) fn is_gap(
             None => {}
             Some(Ok(_)) => return Ok(false),
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
-            Some(Err(error)) => return Err(SourceError::Unavailable(error.to_string())),
+            Some(Err(error)) => tracing::debug!(%partition, %error, "looking for the end"),
         }
     }
     Err(SourceError::Unavailable(format!(

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
+use super::asks::Standing;
 use crate::metrics::Metrics;
+use crate::record::Partition;
 
 /// Something the group or the broker said.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(super) enum Notice {
         lost: bool,
     },
     Committed(Result<(), String>),
+    Standings(Vec<(Partition, Result<Standing, String>)>),
 }
 
 /// Receives librdkafka's callbacks. Those about the group run inside `poll`, on the worker's thread; nothing is decided
@@ -67,12 +70,13 @@ impl Context {
         lock(&self.ends)
     }
 
-    /// The answer to a commit.
-    pub(super) fn committed(&self, result: Result<(), String>) {
-        self.push(Notice::Committed(result));
+    /// Whether [`Context::close`] was called.
+    pub(super) fn closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
-    fn push(&self, notice: Notice) {
+    /// Leaves a notice for the worker.
+    pub(super) fn push(&self, notice: Notice) {
         lock(&self.notices).push_back(notice);
         self.any.store(true, Ordering::Relaxed);
     }
@@ -117,33 +121,42 @@ impl ConsumerContext for Context {
         error: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
-        if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            if !self.closing.load(Ordering::Relaxed) {
-                self.push(Notice::Assign(partitions.clone()));
-            }
-        } else if self.closing.load(Ordering::Relaxed) {
-            unassign(consumer, partitions);
+        let assign = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let notice = if assign {
+            Notice::Assign(partitions.clone())
         } else {
             let lost = consumer.assignment_lost();
-            self.push(Notice::Revoke {
+            Notice::Revoke {
                 partitions: partitions.clone(),
                 lost,
-            });
+            }
+        };
+        if self.closing() {
+            answer(consumer, &notice);
+        } else {
+            self.push(notice);
         }
     }
 }
 
-/// Gives partitions back in the way the group's protocol wants.
-pub(super) fn unassign(consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
-    let result = match consumer.rebalance_protocol() {
-        RebalanceProtocol::Cooperative => {
-            // A partition that never came to be assigned would make librdkafka refuse the whole list, and wait for
-            // another answer for ever.
-            consumer.incremental_unassign(&only_assigned(consumer, partitions))
+/// Answers a rebalance that nobody is left to look at: without an answer, librdkafka would never close.
+pub(super) fn answer(consumer: &BaseConsumer<Context>, notice: &Notice) {
+    match notice {
+        Notice::Assign(_) => {
+            if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
+                tracing::warn!(%error, "kafka: could not answer an assignment");
+            }
         }
-        _ => consumer.unassign(),
-    };
-    if let Err(error) = result {
+        Notice::Revoke { partitions, .. } => unassign(consumer, partitions),
+        Notice::Committed(_) | Notice::Standings(_) => {}
+    }
+}
+
+/// Gives partitions back. The group's protocol is cooperative: those that are not named stay.
+pub(super) fn unassign(consumer: &BaseConsumer<Context>, partitions: &TopicPartitionList) {
+    // A partition that never came to be read would make librdkafka refuse the whole list, and wait for
+    // another answer for ever.
+    if let Err(error) = consumer.incremental_unassign(&only_assigned(consumer, partitions)) {
         tracing::warn!(%error, "kafka: could not give partitions back");
     }
 }

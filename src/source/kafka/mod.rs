@@ -1,26 +1,26 @@
 //! Reads Kafka topics as a member of a consumer group, through librdkafka.
 //!
-//! Owns the consumer, the group's protocol (cooperative-sticky: partitions that stay are not disturbed) and the
+//! Owns the consumer, the group's protocol (cooperative-sticky: partitions that stay pause for a rebalance, but are not given up) and the
 //! offsets committed to it. Partitions that are revoked stay assigned until the worker has flushed what it can: the
 //! callback only takes note, and the partitions are given back when the worker says so.
 
+mod asks;
 mod assign;
 mod client;
-mod commits;
 mod context;
 mod slots;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use self::commits::Commits;
+use self::asks::Asks;
 use self::context::{Context, Notice};
 use self::slots::{Assigned, Slots};
 use super::{Event, Slot, Source, SourceError};
@@ -74,10 +74,21 @@ impl std::fmt::Debug for KafkaSettings {
 pub struct KafkaSource {
     settings: KafkaSettings,
     consumer: Arc<BaseConsumer<Context>>,
-    commits: Commits,
+    commits: Asks<TopicPartitionList>,
+    standings: Asks<Vec<Partition>>,
     slots: Slots,
-    to_assign: VecDeque<TopicPartitionList>,
-    assign_after: Instant,
+    /// Assigned, but it is not known yet where to begin.
+    waiting: HashSet<Partition>,
+    /// Whether a question about standings is under way.
+    asking: bool,
+    ask_after: Instant,
+    /// Whether some partition is at a place that does not exist any more.
+    misplaced: bool,
+    seek_after: Instant,
+    /// Whether the group waits for partitions to be given back.
+    revoking: bool,
+    /// Whether the last assignment was told as [`Event::Joined`].
+    joined: bool,
     lag_after: Instant,
     metrics: Arc<Metrics>,
 }
@@ -100,14 +111,21 @@ impl KafkaSource {
             SourceError::Misconfigured(format!("cannot subscribe to {topics:?}: {error}"))
         })?;
         let consumer = Arc::new(consumer);
+        let now = Instant::now();
         Ok(Self {
+            commits: asks::commits(&consumer, worker)?,
+            standings: asks::standings(&consumer, worker, settings.begin)?,
             settings,
-            commits: Commits::start(&consumer, worker)?,
             consumer,
             slots: Slots::default(),
-            to_assign: VecDeque::new(),
-            assign_after: Instant::now(),
-            lag_after: Instant::now(),
+            waiting: HashSet::new(),
+            asking: false,
+            ask_after: now,
+            misplaced: false,
+            seek_after: now,
+            revoking: false,
+            joined: true,
+            lag_after: now,
             metrics,
         })
     }
@@ -142,7 +160,7 @@ impl KafkaSource {
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ) => {
-                self.skip_expired();
+                self.misplaced = true;
                 Ok(())
             }
             error => {
@@ -152,38 +170,36 @@ impl KafkaSource {
         }
     }
 
-    fn on_notice(&mut self, notice: Notice, events: &mut Vec<Event>) {
+    fn on_notice(&mut self, notice: Notice, events: &mut Vec<Event>) -> Result<(), SourceError> {
         match notice {
-            Notice::Assign(partitions) => {
-                self.metrics
-                    .rebalances
-                    .with_label_values(&["assigned"])
-                    .inc();
-                self.to_assign.push_back(partitions);
-            }
+            Notice::Assign(partitions) => self.on_assign(&partitions)?,
             Notice::Revoke { partitions, lost } => self.on_revoke(&partitions, lost, events),
+            Notice::Standings(standings) => self.on_standings(standings, events),
             Notice::Committed(result) => {
                 events.push(Event::Committed(result.map_err(SourceError::Unavailable)));
             }
         }
+        Ok(())
     }
 
     fn on_revoke(&mut self, partitions: &TopicPartitionList, lost: bool, events: &mut Vec<Event>) {
         let kind = if lost { "lost" } else { "revoked" };
         self.metrics.rebalances.with_label_values(&[kind]).inc();
-        // What waits to be assigned is not ours any more either; assigning it now would be refused.
-        self.to_assign.clear();
         let mut slots = Vec::new();
         for element in partitions.elements() {
-            slots.extend(self.slots.find(element.topic(), element.partition()));
+            let (topic, number) = (element.topic(), element.partition());
+            self.waiting.remove(&Partition::new(topic, number));
+            slots.extend(self.slots.find(topic, number));
         }
         if lost {
             context::unassign(&self.consumer, partitions);
             self.forget(&slots);
+            self.revoking = false;
             events.push(Event::Lost(slots));
         } else if slots.is_empty() {
             context::unassign(&self.consumer, partitions);
         } else {
+            self.revoking = true;
             events.push(Event::Revoking(slots));
         }
     }
@@ -238,11 +254,7 @@ impl Source for KafkaSource {
         max: usize,
         take: &mut dyn FnMut(Slot, Record<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Event>, SourceError> {
-        let mut events = self.assign_waiting()?;
-        if !events.is_empty() {
-            // Told before the first record of the new partitions.
-            return Ok(events);
-        }
+        self.ask_for_standings();
         self.seek_waiting();
         let mut wait = wait;
         let mut disturbed = Vec::new();
@@ -278,8 +290,14 @@ impl Source for KafkaSource {
         for error in &disturbed {
             self.on_error(error)?;
         }
+        // Behind the records, so that those of a new partition come only after it was told.
+        let mut events = Vec::new();
         for notice in self.consumer.context().take() {
-            self.on_notice(notice, &mut events);
+            self.on_notice(notice, &mut events)?;
+        }
+        if !self.joined && self.waiting.is_empty() {
+            self.joined = true;
+            events.push(Event::Joined);
         }
         self.publish_lag();
         Ok(events)
@@ -315,22 +333,13 @@ impl Source for KafkaSource {
             }
             Err(error) => Err(error.to_string()),
         };
-        self.consumer.context().committed(answer);
-    }
-
-    fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
-        let list = self.checkpoint_list(checkpoints)?;
-        if list.count() == 0 {
-            return Ok(());
-        }
-        self.consumer
-            .commit(&list, CommitMode::Sync)
-            .map_err(|error| SourceError::Unavailable(error.to_string()))
+        self.consumer.context().push(Notice::Committed(answer));
     }
 
     fn release(&mut self, slots: &[Slot]) {
         context::unassign(&self.consumer, &self.list(slots));
         self.forget(slots);
+        self.revoking = false;
     }
 
     fn nothing_before(&mut self, slot: Slot, end: Position) -> bool {
@@ -347,13 +356,23 @@ impl Source for KafkaSource {
     }
 
     fn close(self) {
-        self.consumer.context().close();
+        let context = self.consumer.context();
+        context.close();
+        // What the group waits for must be answered, or the consumer never closes.
+        for notice in context.take() {
+            context::answer(&self.consumer, &notice);
+        }
+        if self.revoking {
+            let all: Vec<Slot> = self.slots.iter().map(|(slot, _)| slot).collect();
+            context::unassign(&self.consumer, &self.list(&all));
+        }
         for (_, Assigned { partition, .. }) in self.slots.iter() {
             self.metrics
                 .forget_partition(partition.topic(), &partition.number().to_string());
             self.metrics.partitions.dec();
         }
         self.commits.end();
+        self.standings.end();
         // Dropping the last reference to the consumer leaves the group and waits for the answer.
     }
 }

@@ -6,9 +6,10 @@ use alluvium_target::memory::MemoryTarget;
 use tokio::runtime::Runtime;
 
 use self::script::{TestClock, TestSource};
+use super::leave::REVOKE_DEADLINE;
 use super::*;
 use crate::decode::json::{JsonSettings, Layout};
-use crate::record::Table;
+use crate::record::{Position, Table};
 use crate::table::UserType;
 
 /// A worker on scripted parts, turned by hand.

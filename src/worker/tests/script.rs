@@ -105,6 +105,22 @@ impl TestSource {
         self.0.borrow().paused[&Slot(slot)]
     }
 
+    fn store(&self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
+        let mut stream = self.0.borrow_mut();
+        if stream.refuse_commits > 0 {
+            stream.refuse_commits -= 1;
+            return Err(SourceError::Unavailable("coordinator moved".into()));
+        }
+        for (slot, _) in checkpoints {
+            assert!(
+                stream.next.contains_key(slot),
+                "commit for a partition not owned"
+            );
+        }
+        stream.committed.extend_from_slice(checkpoints);
+        Ok(())
+    }
+
     pub(super) fn closed(&self) -> bool {
         self.1.get()
     }
@@ -173,27 +189,11 @@ impl Source for TestSource {
     }
 
     fn commit(&mut self, checkpoints: &[(Slot, Position)]) {
-        let result = self.commit_now(checkpoints);
+        let result = self.store(checkpoints);
         self.0
             .borrow_mut()
             .events
             .push_back(Event::Committed(result));
-    }
-
-    fn commit_now(&mut self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
-        let mut stream = self.0.borrow_mut();
-        if stream.refuse_commits > 0 {
-            stream.refuse_commits -= 1;
-            return Err(SourceError::Unavailable("coordinator moved".into()));
-        }
-        for (slot, _) in checkpoints {
-            assert!(
-                stream.next.contains_key(slot),
-                "commit for a partition not owned"
-            );
-        }
-        stream.committed.extend_from_slice(checkpoints);
-        Ok(())
     }
 
     fn release(&mut self, slots: &[Slot]) {
