@@ -56,6 +56,7 @@ fn main() {
             .set("source.data-format.json.layout", "RAKAM")
             .set("stream.max-flush-duration", "15s")
             .set("middleware.max-flush-duration", "60s")
+            .set("memory.max-size", "128MB")
             .set("kafka.group.id", &format!("{topic}-{level}"))
             .set("target.key", &format!("{topic}/{level}/{{project}}/{{collection}}/{{topic}}-{{partition}}-{{from}}-{{to}}.ndjson.gz"))
             .set("target.compression-level", level);
@@ -149,7 +150,12 @@ struct Used {
 /// Runs the program to the topic's end and watches it.
 fn drain(config: &Config) -> Used {
     let start = Instant::now();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_alluvium"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alluvium"));
+    // The benchmark's own variables must not configure the program.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUVIUM_")) {
+        command.env_remove(name);
+    }
+    let mut process = command
         .args([
             "run",
             "--until-end",

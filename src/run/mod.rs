@@ -4,6 +4,7 @@
 //! end them. Decides nothing about records.
 
 mod summary;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,27 +17,18 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::config::memory::{self, MemoryUnknown};
-use crate::config::settings::{self, Settings};
-use crate::decode::json::{JsonDecoder, JsonSettings, Layout};
+use crate::config::settings::Settings;
+use crate::decode::json::JsonDecoder;
 use crate::deliver::Backoff;
-use crate::flush::Policy;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::registry::{self, Targets};
 use crate::source::SourceError;
-use crate::source::kafka::{self, Begin, KafkaSettings, KafkaSource};
-use crate::table::{ColumnSettings, UserType};
+use crate::source::kafka::{self, KafkaSettings, KafkaSource};
 use crate::worker::{
     Budget, Ends, Leaving, STOP_DEADLINE, Shared, SystemClock, Worker, WorkerError,
 };
 
-/// Rows of one batch: a few thousand stay in the processor's cache.
-const BATCH_ROWS: usize = 4096;
-/// Payload bytes of one batch, depending on how large an output may be.
-const MIN_BATCH_BYTES: usize = 32 << 10;
-const MAX_BATCH_BYTES: usize = 4 << 20;
-/// Spans of one partition that may be on their way at once.
-const MAX_IN_FLIGHT: usize = 3;
 /// Spans that talk to the target at once, for each of `committer.thread.count`: a thread of the original waited for one
 /// upload, while a span here holds no thread, and one that hangs must not keep the others from the target.
 const ATTEMPTS_A_THREAD: usize = 4;
@@ -154,7 +146,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let stop = options.stop;
     let target = targets.open(settings).await?;
-    let health = Arc::new(Health::new(wanted_workers(settings)));
+    let health = Arc::new(Health::new(wire::wanted_workers(settings)));
     // First of all, so that a start that waits can be seen from outside.
     let answering = answer(settings, &metrics, &health).await?;
     until_available("target", &stop, async || {
@@ -162,7 +154,7 @@ pub async fn run(
     })
     .await?;
     let budget_bytes = memory::budget(&settings.memory, std::path::Path::new("/"))?;
-    let mut kafka = kafka_settings(settings);
+    let mut kafka = wire::kafka_settings(settings);
     let mut found = Found::default();
     until_available("kafka", &stop, async || {
         found = find(&kafka, options.until_end).await?;
@@ -172,17 +164,17 @@ pub async fn run(
     if stop.asked() {
         return Ok(());
     }
-    let workers = worker_count(settings, found.partitions.len());
-    kafka.prefetch_bytes = prefetch(budget_bytes, workers);
+    let workers = wire::worker_count(settings, found.partitions.len());
+    kafka.prefetch_bytes = wire::prefetch(budget_bytes, workers);
     let ends = options
         .until_end
         .then(|| Arc::new(Ends::new(found.ends, workers)));
     let prefetched = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
     let shared = Shared {
         target,
-        columns: Arc::new(column_settings(settings)),
-        policy: policy(settings),
-        building_limit: building_limit(settings, budget_bytes, workers),
+        columns: Arc::new(wire::column_settings(settings)),
+        policy: wire::policy(settings),
+        building_limit: wire::building_limit(settings, budget_bytes, workers),
         max_poll: settings.kafka.max_poll_records,
         budget: Arc::new(Budget::new(
             budget_bytes - prefetched.min(budget_bytes / 2),
@@ -220,13 +212,13 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
     memory::budget(&settings.memory, std::path::Path::new("/"))?;
     let target = targets.open(settings).await?;
     target.check().await?;
-    let found = find(&kafka_settings(settings), false).await?;
+    let found = find(&wire::kafka_settings(settings), false).await?;
     if found.partitions.is_empty() {
         let topics = settings
             .kafka
             .topics
             .iter()
-            .map(topic_text)
+            .map(wire::topic_text)
             .collect::<Vec<_>>()
             .join(", ");
         return Err(RunError::Configuration(format!(
@@ -237,7 +229,7 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
         "target: {} is writable\nkafka: {} partitions to read with {} workers",
         registry::describe(settings),
         found.partitions.len(),
-        worker_count(settings, found.partitions.len()),
+        wire::worker_count(settings, found.partitions.len()),
     ))
 }
 
@@ -290,22 +282,6 @@ async fn find(kafka: &KafkaSettings, ends: bool) -> Result<Found, RunError> {
     Ok(found?)
 }
 
-fn worker_count(settings: &Settings, partitions: usize) -> usize {
-    wanted_workers(settings).min(partitions).max(1)
-}
-
-fn wanted_workers(settings: &Settings) -> usize {
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    settings.kafka.workers.map_or(cpus, std::num::NonZero::get)
-}
-
-/// Bytes librdkafka may fetch ahead for each worker: an eighth of the budget in all, and no more than keeps a
-/// worker busy over a slow line.
-fn prefetch(budget: u64, workers: usize) -> usize {
-    let eighth = usize::try_from(budget / 8).unwrap_or(usize::MAX);
-    (eighth / workers).clamp(1 << 20, 16 << 20)
-}
-
 async fn answer(
     settings: &Settings,
     metrics: &Arc<Metrics>,
@@ -337,7 +313,7 @@ fn announce(settings: &Settings, partitions: &[Partition], workers: usize, budge
         .kafka
         .topics
         .iter()
-        .map(topic_text)
+        .map(wire::topic_text)
         .collect::<Vec<_>>()
         .join(", ");
     let admin = settings.admin.listen.map_or_else(
@@ -362,91 +338,6 @@ fn announce(settings: &Settings, partitions: &[Partition], workers: usize, budge
     }
 }
 
-fn topic_text(topic: &settings::Topic) -> String {
-    match topic {
-        settings::Topic::Name(name) | settings::Topic::Pattern(name) => name.clone(),
-    }
-}
-
-fn kafka_settings(settings: &Settings) -> KafkaSettings {
-    let kafka = &settings.kafka;
-    KafkaSettings {
-        nodes: kafka.nodes.clone(),
-        topics: kafka.topics.iter().map(topic_text).collect(),
-        begin: match kafka.offset {
-            settings::Offset::Latest => Begin::Latest,
-            settings::Offset::Earliest => Begin::Earliest,
-        },
-        group_id: kafka.group_id.clone(),
-        session_timeout: kafka.session_timeout,
-        request_timeout: kafka.request_timeout,
-        prefetch_bytes: 1 << 20,
-        client: kafka
-            .client
-            .iter()
-            .map(|(key, value)| (key.clone(), value.expose().to_owned()))
-            .collect(),
-    }
-}
-
-fn column_settings(settings: &Settings) -> ColumnSettings {
-    ColumnSettings {
-        checkpoint_field: settings.columns.checkpoint.clone(),
-        time_field: settings.columns.time.clone(),
-        user_field: settings.columns.user.clone(),
-        user_type: match settings.columns.user_type {
-            settings::UserType::String => UserType::String,
-            settings::UserType::Long => UserType::Long,
-            settings::UserType::Integer => UserType::Integer,
-            settings::UserType::Double => UserType::Double,
-        },
-    }
-}
-
-fn json_settings(settings: &Settings) -> JsonSettings {
-    let (layout, project, collection_field) = match &settings.source.layout {
-        settings::JsonLayout::Rakam => (Layout::Rakam, "", None),
-        settings::JsonLayout::Fabric => (Layout::Fabric, "", None),
-        settings::JsonLayout::Plain {
-            project,
-            collection_field,
-        } => (Layout::Plain, project.as_str(), collection_field.clone()),
-    };
-    JsonSettings {
-        layout,
-        project: project.into(),
-        collection_field,
-        max_bytes: settings.source.max_record_size,
-    }
-}
-
-fn policy(settings: &Settings) -> Policy {
-    Policy {
-        max_span_age: settings.flush.max_row_age,
-        max_batch_age: settings.flush.max_record_age,
-        max_output: settings.flush.max_output_size,
-        batch_rows: BATCH_ROWS,
-        batch_bytes: batch_bytes(settings.flush.max_output_size),
-        max_in_flight: MAX_IN_FLIGHT,
-    }
-}
-
-/// How large an output has become is known when a batch is handed on, so batches must be small against its limit.
-fn batch_bytes(max_output: u64) -> usize {
-    usize::try_from(max_output / 8)
-        .unwrap_or(usize::MAX)
-        .clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES)
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss
-)]
-fn building_limit(settings: &Settings, budget: u64, workers: usize) -> u64 {
-    (budget as f64 * settings.flush.max_record_ratio) as u64 / workers.max(1) as u64
-}
-
 /// The workers of a process.
 struct Crew {
     started: Instant,
@@ -469,7 +360,7 @@ impl Crew {
             .map(|number| KafkaSource::join(kafka.clone(), number, shared.metrics.clone()))
             .collect::<Result<_, _>>()?;
         for (number, source) in sources.into_iter().enumerate() {
-            let decoder = JsonDecoder::new(json_settings(settings));
+            let decoder = JsonDecoder::new(wire::json_settings(settings));
             let clock = Box::new(SystemClock::default());
             let worker = Worker::new(number, source, decoder, clock, shared.clone());
             let stop = stop.clone();

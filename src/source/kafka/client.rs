@@ -49,6 +49,8 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
         ("partition.assignment.strategy", "cooperative-sticky".into()),
         ("statistics.interval.ms", "5000".into()),
         ("queued.max.messages.kbytes", (prefetch >> 10).to_string()),
+        // A full queue is drained in milliseconds; librdkafka's own second of rest would starve the worker.
+        ("fetch.queue.backoff.ms", "10".into()),
         ("heartbeat.interval.ms", "1000".into()),
     ];
     for (key, value) in defaults {

@@ -1,0 +1,116 @@
+//! From settings to what each module wants to know.
+
+use crate::config::settings::{self, Settings};
+use crate::decode::json::{JsonSettings, Layout};
+use crate::flush::Policy;
+use crate::source::kafka::{Begin, KafkaSettings};
+use crate::table::{ColumnSettings, UserType};
+
+/// Rows of one batch: a few thousand stay in the processor's cache.
+const BATCH_ROWS: usize = 2048;
+/// Payload bytes of one batch, depending on how large an output may be.
+const MIN_BATCH_BYTES: usize = 32 << 10;
+const MAX_BATCH_BYTES: usize = 4 << 20;
+/// Spans of one partition that may be on their way at once.
+const MAX_IN_FLIGHT: usize = 3;
+
+pub(super) fn topic_text(topic: &settings::Topic) -> String {
+    match topic {
+        settings::Topic::Name(name) | settings::Topic::Pattern(name) => name.clone(),
+    }
+}
+
+pub(super) fn kafka_settings(settings: &Settings) -> KafkaSettings {
+    let kafka = &settings.kafka;
+    KafkaSettings {
+        nodes: kafka.nodes.clone(),
+        topics: kafka.topics.iter().map(topic_text).collect(),
+        begin: match kafka.offset {
+            settings::Offset::Latest => Begin::Latest,
+            settings::Offset::Earliest => Begin::Earliest,
+        },
+        group_id: kafka.group_id.clone(),
+        session_timeout: kafka.session_timeout,
+        request_timeout: kafka.request_timeout,
+        prefetch_bytes: 1 << 20,
+        client: kafka
+            .client
+            .iter()
+            .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+            .collect(),
+    }
+}
+
+pub(super) fn column_settings(settings: &Settings) -> ColumnSettings {
+    ColumnSettings {
+        checkpoint_field: settings.columns.checkpoint.clone(),
+        time_field: settings.columns.time.clone(),
+        user_field: settings.columns.user.clone(),
+        user_type: match settings.columns.user_type {
+            settings::UserType::String => UserType::String,
+            settings::UserType::Long => UserType::Long,
+            settings::UserType::Integer => UserType::Integer,
+            settings::UserType::Double => UserType::Double,
+        },
+    }
+}
+
+pub(super) fn json_settings(settings: &Settings) -> JsonSettings {
+    let (layout, project, collection_field) = match &settings.source.layout {
+        settings::JsonLayout::Rakam => (Layout::Rakam, "", None),
+        settings::JsonLayout::Fabric => (Layout::Fabric, "", None),
+        settings::JsonLayout::Plain {
+            project,
+            collection_field,
+        } => (Layout::Plain, project.as_str(), collection_field.clone()),
+    };
+    JsonSettings {
+        layout,
+        project: project.into(),
+        collection_field,
+        max_bytes: settings.source.max_record_size,
+    }
+}
+
+pub(super) fn policy(settings: &Settings) -> Policy {
+    Policy {
+        max_span_age: settings.flush.max_row_age,
+        max_batch_age: settings.flush.max_record_age,
+        max_output: settings.flush.max_output_size,
+        batch_rows: BATCH_ROWS,
+        batch_bytes: batch_bytes(settings.flush.max_output_size),
+        max_in_flight: MAX_IN_FLIGHT,
+    }
+}
+
+/// How large an output has become is known when a batch is handed on, so batches must be small against its limit.
+fn batch_bytes(max_output: u64) -> usize {
+    usize::try_from(max_output / 8)
+        .unwrap_or(usize::MAX)
+        .clamp(MIN_BATCH_BYTES, MAX_BATCH_BYTES)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss
+)]
+pub(super) fn building_limit(settings: &Settings, budget: u64, workers: usize) -> u64 {
+    (budget as f64 * settings.flush.max_record_ratio) as u64 / workers.max(1) as u64
+}
+
+/// Bytes librdkafka may fetch ahead for each worker: an eighth of the budget in all, and no more than keeps a
+/// worker busy over a slow line.
+pub(super) fn prefetch(budget: u64, workers: usize) -> usize {
+    let eighth = usize::try_from(budget / 8).unwrap_or(usize::MAX);
+    (eighth / workers).clamp(1 << 20, 8 << 20)
+}
+
+pub(super) fn wanted_workers(settings: &Settings) -> usize {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    settings.kafka.workers.map_or(cpus, std::num::NonZero::get)
+}
+
+pub(super) fn worker_count(settings: &Settings, partitions: usize) -> usize {
+    wanted_workers(settings).min(partitions).max(1)
+}
