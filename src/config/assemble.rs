@@ -15,6 +15,7 @@ use super::settings::{
     Admin, Columns, Credentials, Flush, JsonLayout, Kafka, Log, LogFormat, Memory, Offset, S3,
     Settings, Source, Target, UserType,
 };
+use crate::table::MISFIT;
 
 /// The settings, with stand-ins where the reader found a problem; nothing if there is no stand-in.
 pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<Settings> {
@@ -157,6 +158,13 @@ fn columns(r: &mut Reader<'_>) -> Columns {
         (&keys::USER_FIELD, &columns.user),
         (&keys::TIME_FIELD, &columns.time),
     ];
+    for (key, _) in named
+        .iter()
+        .filter(|(_, name)| name.eq_ignore_ascii_case(MISFIT))
+    {
+        let what = "names the column that keeps what fits no other";
+        contradiction(r, key, what, "choose another name");
+    }
     for (index, (key, name)) in named.iter().enumerate() {
         for (other, _) in named
             .iter()

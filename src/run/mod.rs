@@ -214,13 +214,7 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
     target.check().await?;
     let found = find(&wire::kafka_settings(settings), false).await?;
     if found.partitions.is_empty() {
-        let topics = settings
-            .kafka
-            .topics
-            .iter()
-            .map(wire::topic_text)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let topics = wire::kafka_settings(settings).topics.join(", ");
         return Err(RunError::Configuration(format!(
             "kafka.topic: no topic of the cluster matches {topics}: create it, or correct the name"
         )));
@@ -309,13 +303,7 @@ async fn answer(
 }
 
 fn announce(settings: &Settings, partitions: &[Partition], workers: usize, budget: u64) {
-    let topics = settings
-        .kafka
-        .topics
-        .iter()
-        .map(wire::topic_text)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let topics = wire::kafka_settings(settings).topics.join(", ");
     let admin = settings.admin.listen.map_or_else(
         || "off".into(),
         |address| format!("http://{address}/metrics"),

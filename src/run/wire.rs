@@ -14,7 +14,7 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Spans of one partition that may be on their way at once.
 const MAX_IN_FLIGHT: usize = 3;
 
-pub(super) fn topic_text(topic: &settings::Topic) -> String {
+fn topic_text(topic: &settings::Topic) -> String {
     match topic {
         settings::Topic::Name(name) | settings::Topic::Pattern(name) => name.clone(),
     }

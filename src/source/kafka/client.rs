@@ -212,3 +212,78 @@ pub(super) fn is_gap(
         "{partition}: no answer from its broker"
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Begin;
+    use super::*;
+
+    fn settings(client: &[(&str, &str)]) -> KafkaSettings {
+        KafkaSettings {
+            nodes: vec!["127.0.0.1:9".into()],
+            topics: vec!["t".into()],
+            begin: Begin::Earliest,
+            group_id: "g".into(),
+            session_timeout: Duration::from_secs(12),
+            request_timeout: Duration::from_secs(15),
+            prefetch_bytes: 1 << 20,
+            client: client
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn tls_and_scram_are_built_in() {
+        for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let settings = settings(&[
+                ("security.protocol", "SASL_SSL"),
+                ("sasl.mechanism", mechanism),
+                ("sasl.username", "u"),
+                ("sasl.password", "p"),
+            ]);
+            assert!(plain_client(&settings).is_ok(), "{mechanism}");
+        }
+    }
+
+    #[test]
+    fn a_refused_property_is_named_without_its_value() {
+        let secret = "hunter2";
+        for key in [
+            "no.such.property",
+            "sasl.mechanisms.of.mine",
+            "socket.keepalive.enable",
+        ] {
+            let Err(error) = plain_client(&settings(&[(key, secret)])) else {
+                panic!("{key} was accepted");
+            };
+            assert!(matches!(error, SourceError::Misconfigured(_)));
+            let text = error.to_string();
+            assert!(text.contains(key) && !text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_show_no_values_of_the_client() {
+        let text = format!("{:?}", settings(&[("sasl.password", "hunter2")]));
+        assert!(text.contains("sasl.password") && !text.contains("hunter2"));
+    }
+
+    #[test]
+    fn members_of_one_process_are_told_apart() {
+        let settings = settings(&[("group.instance.id", "host")]);
+        assert_eq!(
+            member_config(&settings, 3).get("group.instance.id"),
+            Some("host-3")
+        );
+    }
+
+    #[test]
+    fn the_persons_own_properties_win() {
+        let settings = settings(&[("statistics.interval.ms", "60000")]);
+        let config = member_config(&settings, 0);
+        assert_eq!(config.get("statistics.interval.ms"), Some("60000"));
+        assert_eq!(config.get("enable.auto.commit"), Some("false"));
+    }
+}

@@ -259,6 +259,22 @@ fn a_slow_target_pauses_partitions_but_never_the_polls() {
 }
 
 #[test]
+fn one_poll_brings_little_of_the_memory() {
+    let mut bench = Bench::with(policy(), 1 << 20, None);
+    bench.source.assign(0, 0);
+    bench.worker.step().unwrap();
+    let payload = format!(r#"{{"c":"a","text":"{}"}}"#, "x".repeat(1000));
+    bench.source.produce(0, vec![payload; 500]);
+    bench.worker.step().unwrap();
+    let bytes = bench.metrics.bytes.get();
+    assert!(
+        (1..20_000).contains(&bytes),
+        "one poll brought {bytes} bytes"
+    );
+    bench.turn_until("the rest", |bench| bench.metrics.records.get() == 500);
+}
+
+#[test]
 fn a_revoked_partition_is_flushed_committed_and_only_then_given_back() {
     let mut bench = Bench::new();
     bench.source.produce(0, events("a", 5));
