@@ -145,6 +145,7 @@ pub async fn run(
     options: Options,
 ) -> Result<(), RunError> {
     let stop = options.stop;
+    announce(settings);
     let target = targets.open(settings).await?;
     let health = Arc::new(Health::new(wire::wanted_workers(settings)));
     // First of all, so that a start that waits can be seen from outside.
@@ -193,7 +194,16 @@ pub async fn run(
         ends: ends.clone(),
         leaving: Arc::new(Leaving::new(workers)),
     };
-    announce(settings, &found.partitions, workers, budget_bytes);
+    let partitions = found.partitions.len();
+    tracing::info!(
+        partitions,
+        workers,
+        memory_bytes = budget_bytes,
+        "joining the group"
+    );
+    if partitions == 0 {
+        tracing::warn!("no topic matches kafka.topic yet; waiting for one");
+    }
     let crew = Crew::start(settings, &kafka, workers, &shared, &stop)?;
     let summary = tokio::spawn(summary::every_minute(metrics));
     let result = crew.until_done(ends.as_deref(), &stop).await;
@@ -302,28 +312,19 @@ async fn answer(
     }
 }
 
-fn announce(settings: &Settings, partitions: &[Partition], workers: usize, budget: u64) {
-    let topics = wire::kafka_settings(settings).topics.join(", ");
-    let admin = settings.admin.listen.map_or_else(
-        || "off".into(),
-        |address| format!("http://{address}/metrics"),
-    );
+/// The first line of the log: what is read, by whom, where it goes, and where to look.
+fn announce(settings: &Settings) {
+    let listen = settings.admin.listen;
     tracing::info!(
         source = "kafka",
         nodes = settings.kafka.nodes.join(","),
-        topics,
+        topics = wire::kafka_settings(settings).topics.join(","),
         group = settings.kafka.group_id,
         target = registry::describe(settings),
-        partitions = partitions.len(),
-        workers,
-        memory_bytes = budget,
-        metrics = admin,
+        metrics = listen.map_or_else(|| "off".into(), |at| format!("http://{at}/metrics")),
         "alluvium {} starts",
         env!("CARGO_PKG_VERSION"),
     );
-    if partitions.is_empty() {
-        tracing::warn!(topics, "no topic matches yet; waiting for one");
-    }
 }
 
 /// The workers of a process.
