@@ -57,7 +57,8 @@ impl<S: Source> Worker<S> {
             .slots
             .iter()
             .filter_map(|slot| self.flows.get(slot))
-            .filter(|flow| !flow.settled())
+            // A span that is read again cannot come to its end any more: the next owner reads it.
+            .filter(|flow| !flow.settled() && !(flow.is_replaying() && flow.written()))
             .count();
         if unsettled > 0 && now < revoking.deadline {
             return;

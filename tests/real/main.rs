@@ -17,3 +17,4 @@ mod end_to_end;
 mod failures;
 mod readers;
 mod restarts;
+mod retention;
