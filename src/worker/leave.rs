@@ -58,7 +58,7 @@ impl<S: Source> Worker<S> {
             .iter()
             .filter_map(|slot| self.flows.get(slot))
             // A span that is read again cannot come to its end any more: the next owner reads it.
-            .filter(|flow| !flow.settled() && !(flow.is_replaying() && flow.written()))
+            .filter(|flow| !flow.settled() && (!flow.is_replaying() || !flow.written()))
             .count();
         if unsettled > 0 && now < revoking.deadline {
             return;
