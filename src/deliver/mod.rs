@@ -1,4 +1,4 @@
-//! Plan, write, commit: from sealed spans to checkpoints.
+//! From sealed spans to checkpoints: write until durable, then let the checkpoint move.
 //!
 //! Owns the order of things: a checkpoint moves only past spans whose outputs are all durable. Retry
 //! of a failing target lives here and nowhere else. Knows the target's contract, not any target, and not where checkpoints

@@ -224,7 +224,7 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
     target.check().await?;
     let found = find(&wire::kafka_settings(settings), false).await?;
     if found.partitions.is_empty() {
-        let topics = wire::kafka_settings(settings).topics.join(", ");
+        let topics = wire::topics(settings).join(", ");
         return Err(RunError::Configuration(format!(
             "kafka.topic: no topic of the cluster matches {topics}: create it, or correct the name"
         )));
@@ -318,7 +318,7 @@ fn announce(settings: &Settings) {
     tracing::info!(
         source = "kafka",
         nodes = settings.kafka.nodes.join(","),
-        topics = wire::kafka_settings(settings).topics.join(","),
+        topics = wire::topics(settings).join(","),
         group = settings.kafka.group_id,
         target = registry::describe(settings),
         metrics = listen.map_or_else(|| "off".into(), |at| format!("http://{at}/metrics")),

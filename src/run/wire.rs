@@ -14,17 +14,19 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Spans of one partition that may be on their way at once.
 const MAX_IN_FLIGHT: usize = 3;
 
-fn topic_text(topic: &settings::Topic) -> String {
-    match topic {
-        settings::Topic::Name(name) | settings::Topic::Pattern(name) => name.clone(),
-    }
+/// Topic names and patterns, as they were written.
+pub(super) fn topics(settings: &Settings) -> Vec<String> {
+    let text = |topic: &settings::Topic| match topic {
+        settings::Topic::Name(text) | settings::Topic::Pattern(text) => text.clone(),
+    };
+    settings.kafka.topics.iter().map(text).collect()
 }
 
 pub(super) fn kafka_settings(settings: &Settings) -> KafkaSettings {
     let kafka = &settings.kafka;
     KafkaSettings {
         nodes: kafka.nodes.clone(),
-        topics: kafka.topics.iter().map(topic_text).collect(),
+        topics: topics(settings),
         begin: match kafka.offset {
             settings::Offset::Latest => Begin::Latest,
             settings::Offset::Earliest => Begin::Earliest,

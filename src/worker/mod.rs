@@ -201,13 +201,9 @@ impl<S: Source> Worker<S> {
             }
         };
         let now = self.tools.clock.now();
-        for flow in self.flows.values() {
-            if let Some(ends) = &self.ends {
-                ends.gone(&flow.partition, now);
-            }
-        }
         // Writes under way are abandoned before the group is left: what they would commit is somebody else's then.
-        self.flows.clear();
+        let all: Vec<_> = self.flows.keys().copied().collect();
+        self.drop_flows(&all, now);
         self.source.close();
         result
     }

@@ -13,7 +13,7 @@ use super::client::list_of;
 use super::context::Context;
 use super::{Begin, KafkaSource};
 use crate::record::{Partition, Position};
-use crate::source::{Event, Slot, Source, SourceError};
+use crate::source::{Event, Source, SourceError};
 
 /// How long to wait before something that failed is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -161,7 +161,7 @@ impl KafkaSource {
         };
         if next < standing.low {
             self.lose(partition, next, standing.low);
-            self.move_to(slot, Position::at(standing.low));
+            self.rewind(slot, Position::at(standing.low));
         } else if next > standing.high {
             let begin = Position::at(self.beginning(standing));
             tracing::error!(
@@ -170,7 +170,7 @@ impl KafkaSource {
                  kafka.offset says; what was not committed is dropped"
             );
             // Positions never go back within a flow, so it becomes another one.
-            self.move_to(slot, begin);
+            self.rewind(slot, begin);
             self.resume(&[slot]);
             events.push(Event::Lost(vec![slot]));
             events.push(Event::Assigned {
@@ -179,14 +179,6 @@ impl KafkaSource {
                 start: begin,
             });
         }
-    }
-
-    fn move_to(&mut self, slot: Slot, to: Position) {
-        if let Some(assigned) = self.slots.get_mut(slot) {
-            assigned.next = to;
-            assigned.seek = Some(to);
-        }
-        self.seek_after = Instant::now();
     }
 
     /// Moves reading to where it was asked to go. Until that has worked, nothing of the partition is handed

@@ -355,22 +355,18 @@ impl Source for KafkaSource {
         })
     }
 
-    fn close(self) {
+    fn close(mut self) {
         let context = self.consumer.context();
         context.close();
         // What the group waits for must be answered, or the consumer never closes.
         for notice in context.take() {
             context::answer(&self.consumer, &notice);
         }
+        let all: Vec<Slot> = self.slots.iter().map(|(slot, _)| slot).collect();
         if self.revoking {
-            let all: Vec<Slot> = self.slots.iter().map(|(slot, _)| slot).collect();
             context::unassign(&self.consumer, &self.list(&all));
         }
-        for (_, Assigned { partition, .. }) in self.slots.iter() {
-            self.metrics
-                .forget_partition(partition.topic(), &partition.number().to_string());
-            self.metrics.partitions.dec();
-        }
+        self.forget(&all);
         self.commits.end();
         self.standings.end();
         // Dropping the last reference to the consumer leaves the group and waits for the answer.
