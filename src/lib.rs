@@ -12,8 +12,8 @@
 //! * [`deliver`]: write and commit, with retry;
 //! * [`worker`]: the loop that joins these;
 //!
-//! and around them [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`run`] (the process's shape), [`demo`] and
-//! [`cli`].
+//! and around them [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`run`] (the process's shape), [`audit`],
+//! [`replay`] and [`recover`] (looking at a target and mending it), [`demo`] and [`cli`].
 
 pub mod record;
 pub mod source;
@@ -24,12 +24,15 @@ pub mod deliver;
 pub mod worker;
 
 pub mod admin;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod demo;
 mod failpoint;
 pub mod metrics;
+pub mod recover;
 pub mod registry;
+pub mod replay;
 pub mod run;
 
 pub use registry::Targets;

@@ -5,12 +5,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use alluvium_objects::{ObjectTarget, Store};
+use alluvium_objects::{Compression, KeyTemplate, ObjectTarget, Store};
 use alluvium_target::{Target, TargetError};
 use alluvium_target_file::FileStore;
 use alluvium_target_s3::{S3Settings, S3Store, StaticKeys};
 
 use crate::config::settings::{self, Settings};
+
+/// Where objects are, and what they are called.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The bucket or directory.
+    pub store: Arc<dyn Store>,
+    /// How objects are named.
+    pub key: KeyTemplate,
+    /// How they are compressed.
+    pub compression: Compression,
+}
 
 /// Makes a target from its `target.<name>.…` keys, given by their full names.
 type Make = dyn Fn(&BTreeMap<String, String>) -> Result<Arc<dyn Target>, TargetError> + Send + Sync;
@@ -44,6 +55,49 @@ impl Targets {
     /// The names added with [`Targets::with`].
     pub fn custom_names(&self) -> Vec<&str> {
         self.custom.keys().map(String::as_str).collect()
+    }
+
+    /// Where the configured target keeps its objects.
+    ///
+    /// # Errors
+    /// [`TargetError::Misconfigured`] if its settings cannot work, or it is a target of the program's own: what that keeps, only it
+    /// knows.
+    pub async fn place(&self, settings: &Settings) -> Result<Place, TargetError> {
+        let store: Arc<dyn Store> = match &settings.target {
+            settings::Target::File { directory } => Arc::new(FileStore::new(directory)),
+            settings::Target::S3(s3) => Arc::new(S3Store::connect(s3_settings(s3)).await?),
+            settings::Target::Custom { name, .. } => {
+                return Err(TargetError::Misconfigured(format!(
+                    "target {name} is not one of objects that could be looked at"
+                )));
+            }
+        };
+        Ok(Place {
+            store,
+            key: settings.output.key.clone(),
+            compression: settings.output.compression,
+        })
+    }
+
+    /// As [`Targets::open`], but writes over what stands under its names. Targets of the program's own are opened as always.
+    ///
+    /// # Errors
+    /// As [`Targets::open`].
+    pub async fn open_overwriting(
+        &self,
+        settings: &Settings,
+    ) -> Result<Arc<dyn Target>, TargetError> {
+        match &settings.target {
+            settings::Target::File { directory } => {
+                let store = FileStore::new(directory);
+                Ok(Arc::new(objects(store, settings)?.overwriting()))
+            }
+            settings::Target::S3(s3) => {
+                let store = S3Store::connect(s3_settings(s3)).await?;
+                Ok(Arc::new(objects(store, settings)?.overwriting()))
+            }
+            settings::Target::Custom { .. } => self.open(settings).await,
+        }
     }
 
     /// Makes the configured target. Does not ask it whether it works.

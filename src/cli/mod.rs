@@ -4,6 +4,7 @@
 //! Logs go to stderr; stdout is for results.
 
 mod logging;
+mod repair;
 mod signals;
 
 use std::io::Write;
@@ -15,7 +16,10 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Loaded};
 use crate::demo;
 use crate::metrics::Metrics;
+use crate::record::{Partition, Position};
+use crate::recover::Wanted;
 use crate::registry::Targets;
+use crate::replay::Part;
 use crate::run::{self, Options, RunError, Stop};
 
 /// Drains event streams into columns: Kafka topics to compressed files per table, each committed only when it is durable.
@@ -43,6 +47,45 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Audit what is in the target: do spans tile up to the checkpoints, are they complete, do counts agree. Exit code 0 only if so.
+    Verify {
+        /// The .properties file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Read every object, and compare what is in it with what it says.
+        #[arg(long)]
+        deep: bool,
+    },
+    /// Write past spans again, under the same names, over whatever stands there: repairs a damaged target.
+    Replay {
+        /// The .properties file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The partition.
+        #[arg(long, value_name = "TOPIC-NUMBER", value_parser = partition)]
+        partition: Partition,
+        /// The first offset: where a span begins.
+        #[arg(long, value_name = "OFFSET")]
+        from: i64,
+        /// The offset behind the last: where a span ends.
+        #[arg(long, value_name = "OFFSET")]
+        to: i64,
+        /// When a span of which no object is left was opened, in milliseconds since the epoch.
+        #[arg(long, value_name = "MILLISECONDS")]
+        opened: Option<i64>,
+    },
+    /// Show plans that were not finished, and what is in the target for them.
+    Recover {
+        /// The .properties file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only this partition; may be given several times.
+        #[arg(long, value_name = "TOPIC-NUMBER", value_parser = partition)]
+        partition: Vec<Partition>,
+        /// Discard the plans, so that reading begins at the checkpoints anew. All copies must be stopped.
+        #[arg(long)]
+        discard_plan: bool,
+    },
     /// Show the whole path on this machine: an in-process broker, a generated stream, files in a directory.
     Demo {
         /// How many records to stream.
@@ -62,6 +105,33 @@ pub fn main(targets: &Targets) -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config, until_end } => run(&config, until_end, targets),
         Command::Check { config } => check(&config, targets),
+        Command::Verify { config, deep } => repair::verify(&config, deep, targets),
+        Command::Replay {
+            config,
+            partition,
+            from,
+            to,
+            opened,
+        } => {
+            let part = Part {
+                partition,
+                from: Position::at(from),
+                to: Position::at(to),
+                opened_ms: opened,
+            };
+            repair::replay(&config, part, targets)
+        }
+        Command::Recover {
+            config,
+            partition,
+            discard_plan,
+        } => {
+            let wanted = Wanted {
+                partitions: partition,
+                discard: discard_plan,
+            };
+            repair::recover(&config, wanted, targets)
+        }
         Command::Demo { records, dir } => show_demo(records, &dir),
         Command::Config => print(&config::reference_text()),
     };
@@ -139,6 +209,15 @@ fn load(file: &Path, targets: &Targets) -> Result<Loaded, RunError> {
 
 fn metrics() -> Result<std::sync::Arc<Metrics>, RunError> {
     Metrics::new().map_err(|error| RunError::Failed(error.to_string()))
+}
+
+/// A partition as logs show it: the topic may hold dashes.
+fn partition(text: &str) -> Result<Partition, String> {
+    let (topic, number) = text.rsplit_once('-').unwrap_or_default();
+    match number.parse() {
+        Ok(number) if !topic.is_empty() => Ok(Partition::new(topic, number)),
+        _ => Err("expected TOPIC-NUMBER, such as events-0".into()),
+    }
 }
 
 /// Results go to stdout. A reader that has gone away, such as `head`, is no failure.

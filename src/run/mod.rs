@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use alluvium_target::TargetError;
+use alluvium_target::{Target, TargetError};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
@@ -156,7 +156,7 @@ pub async fn run(
         target.check().await.map_err(RunError::from)
     })
     .await?;
-    let budget_bytes = memory::budget(&settings.memory, std::path::Path::new("/"))?;
+    let budget_bytes = budget(settings)?;
     let mut kafka = wire::kafka_settings(settings);
     let mut found = Found::default();
     until_available("kafka", &stop, async || {
@@ -173,28 +173,18 @@ pub async fn run(
         .until_end
         .then(|| Arc::new(Ends::new(found.ends, workers)));
     let prefetched = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
+    let record_bytes = budget_bytes - prefetched.min(budget_bytes / 2);
     let shared = Shared {
-        shape: Arc::new(shape),
-        reshape: reshape(loaded.recipe.clone(), targets.clone()),
-        policy: wire::policy(settings),
-        building_limit: wire::building_limit(settings, budget_bytes, workers),
-        max_poll: settings.kafka.max_poll_records,
-        budget: Arc::new(Budget::new(
-            budget_bytes - prefetched.min(budget_bytes / 2),
-            metrics.clone(),
-        )),
-        metrics: metrics.clone(),
         health,
-        runtime: Handle::current(),
-        attempts: Arc::new(Semaphore::new(
-            settings
-                .flush
-                .deliveries
-                .get()
-                .saturating_mul(ATTEMPTS_A_THREAD),
-        )),
         ends: ends.clone(),
-        leaving: Arc::new(Leaving::new(workers)),
+        ..shared(
+            loaded,
+            targets,
+            shape,
+            metrics.clone(),
+            workers,
+            record_bytes,
+        )
     };
     let partitions = found.partitions.len();
     tracing::info!(
@@ -216,6 +206,60 @@ pub async fn run(
     result
 }
 
+/// What workers share, for so many of them, with so much memory for records.
+pub(crate) fn shared(
+    loaded: &Loaded,
+    targets: &Targets,
+    shape: Shape,
+    metrics: Arc<Metrics>,
+    workers: usize,
+    record_bytes: u64,
+) -> Shared {
+    let settings = &loaded.settings;
+    let deliveries = settings.flush.deliveries.get();
+    Shared {
+        shape: Arc::new(shape),
+        reshape: reshape(loaded.recipe.clone(), targets.clone()),
+        policy: wire::policy(settings),
+        building_limit: wire::building_limit(settings, record_bytes, workers),
+        max_poll: settings.kafka.max_poll_records,
+        budget: Arc::new(Budget::new(record_bytes, metrics.clone())),
+        metrics,
+        health: Arc::new(Health::new(workers)),
+        runtime: Handle::current(),
+        attempts: Arc::new(Semaphore::new(deliveries.saturating_mul(ATTEMPTS_A_THREAD))),
+        ends: None,
+        leaving: Arc::new(Leaving::new(workers)),
+    }
+}
+
+/// The byte budget of this process.
+///
+/// # Errors
+/// If it is to be a share of the machine's memory, and that cannot be found out.
+pub(crate) fn budget(settings: &Settings) -> Result<u64, RunError> {
+    Ok(memory::budget(&settings.memory, std::path::Path::new("/"))?)
+}
+
+/// What the Kafka client needs to know.
+pub(crate) fn kafka_settings(settings: &Settings) -> KafkaSettings {
+    wire::kafka_settings(settings)
+}
+
+/// Asks the cluster on a thread of its own, because librdkafka's questions block.
+///
+/// # Errors
+/// What the question ends in.
+pub(crate) async fn blocking<T: Send + 'static>(
+    kafka: &KafkaSettings,
+    ask: impl FnOnce(&KafkaSettings) -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, RunError> {
+    let kafka = kafka.clone();
+    let asked = tokio::task::spawn_blocking(move || ask(&kafka)).await;
+    let answer = asked.map_err(|error| RunError::Failed(error.to_string()))?;
+    Ok(answer?)
+}
+
 /// How these settings turn records into outputs. `shaping` says it as plans keep it.
 ///
 /// # Errors
@@ -226,11 +270,16 @@ pub async fn shape(
     targets: &Targets,
 ) -> Result<Shape, TargetError> {
     let target = targets.open(settings).await?;
+    Ok(shape_for(settings, shaping, target))
+}
+
+/// As [`shape`], for a target that is open already.
+pub(crate) fn shape_for(settings: &Settings, shaping: &str, target: Arc<dyn Target>) -> Shape {
     let (columns, json) = (
         wire::column_settings(settings),
         wire::json_settings(settings),
     );
-    Ok(Shape::new(shaping, target, columns, json))
+    Shape::new(shaping, target, columns, json)
 }
 
 /// Makes the shapes of plans that were made with other settings. Called on a worker's thread, rarely: it opens the target anew.
@@ -248,7 +297,7 @@ fn reshape(recipe: Recipe, targets: Targets) -> Arc<crate::worker::Reshape> {
 /// # Errors
 /// What would keep it from starting, or that something did not answer.
 pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, RunError> {
-    memory::budget(&settings.memory, std::path::Path::new("/"))?;
+    budget(settings)?;
     let target = targets.open(settings).await?;
     target.check().await?;
     let found = find(&wire::kafka_settings(settings), false).await?;
@@ -297,22 +346,18 @@ struct Found {
     ends: HashMap<Partition, Position>,
 }
 
-/// What the cluster has for us. Asked on a thread of its own, because librdkafka's questions block.
+/// What the cluster has for us.
 async fn find(kafka: &KafkaSettings, ends: bool) -> Result<Found, RunError> {
-    let kafka = kafka.clone();
-    let asked = tokio::task::spawn_blocking(move || {
-        let partitions = kafka::partitions(&kafka)?;
+    blocking(kafka, move |kafka| {
+        let partitions = kafka::partitions(kafka)?;
         let ends = if ends {
-            kafka::ends(&kafka, &partitions)?
+            kafka::ends(kafka, &partitions)?
         } else {
             HashMap::new()
         };
-        Ok::<_, SourceError>(Found { partitions, ends })
-    });
-    let found = asked
-        .await
-        .map_err(|error| RunError::Failed(error.to_string()))?;
-    Ok(found?)
+        Ok(Found { partitions, ends })
+    })
+    .await
 }
 
 async fn answer(

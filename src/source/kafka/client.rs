@@ -8,6 +8,7 @@ use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, DefaultConsumerContext,
 };
 use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{KafkaSettings, asks};
@@ -35,7 +36,7 @@ pub(super) fn config(settings: &KafkaSettings) -> ClientConfig {
 }
 
 /// The properties of a client that joins no group.
-fn outside_config(settings: &KafkaSettings) -> ClientConfig {
+pub(super) fn outside_config(settings: &KafkaSettings) -> ClientConfig {
     let mut config = config(settings);
     for key in [
         "group.instance.id",
@@ -283,6 +284,7 @@ pub fn is_gap(
     settings: &KafkaSettings,
     partition: &Partition,
     from: Position,
+    end: Position,
 ) -> Result<bool, SourceError> {
     let mut config = outside_config(settings);
     // An assigned consumer needs a group's name, but joins and commits nothing.
@@ -301,7 +303,7 @@ pub fn is_gap(
     while asked.elapsed() < TIMEOUT {
         match client.poll(Duration::from_millis(100)) {
             None => {}
-            Some(Ok(_)) => return Ok(false),
+            Some(Ok(message)) => return Ok(message.offset() >= end.offset()),
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
             Some(Err(error)) => tracing::debug!(%partition, %error, "looking for the end"),
         }

@@ -8,6 +8,7 @@ mod asks;
 mod assign;
 mod client;
 mod context;
+mod part;
 mod slots;
 
 use std::collections::{BTreeMap, HashSet};
@@ -28,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::record::{Partition, Position, Record};
 
 pub use self::client::{checkpoints, ends, is_gap, oldest, partitions, store};
+pub use self::part::PartReader;
 
 /// Where reading begins in a partition that has no checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,7 +378,7 @@ impl Source for KafkaSource {
         if assigned.next >= end {
             return true;
         }
-        client::is_gap(&self.settings, &assigned.partition, assigned.next).unwrap_or_else(|error| {
+        client::is_gap(&self.settings, &assigned.partition, assigned.next, end).unwrap_or_else(|error| {
             tracing::warn!(partition = %assigned.partition, %error, "cannot tell whether the end is reached");
             false
         })

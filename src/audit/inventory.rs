@@ -1,0 +1,240 @@
+//! Reads which objects a store has, and what each says of itself.
+
+use std::collections::BTreeMap;
+
+use alluvium_objects::{
+    Description, KeyParts, KeyTemplate, Listed, examine, read_dead_letters_key,
+};
+use alluvium_target::{Span, TargetError, dead_letters};
+use futures_util::stream::{self, StreamExt};
+
+use super::report::Violation;
+use crate::record::Partition;
+use crate::registry::Place;
+
+/// Questions to the store at a time.
+const DESCRIBED_AT_ONCE: usize = 32;
+/// Objects read at a time.
+const READ_AT_ONCE: usize = 8;
+
+/// The objects of one span, added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanObjects {
+    /// How many were found.
+    pub found: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes, as stored.
+    pub bytes: u64,
+    /// How many there must be, as they say.
+    pub expected: u64,
+    /// How many rows they must have together, as they say.
+    pub expected_rows: u64,
+    /// When the span was opened, in milliseconds since the epoch.
+    pub opened_ms: i64,
+    /// Their keys, if they were asked for.
+    pub keys: Vec<String>,
+}
+
+/// What a store has of some partitions.
+#[derive(Clone, Debug, Default)]
+pub struct Inventory {
+    /// By partition and by the span's two ends.
+    pub spans: BTreeMap<Partition, BTreeMap<(i64, i64), SpanObjects>>,
+    /// Objects of other partitions, or under names that the template does not make.
+    pub others: u64,
+    /// What is wrong with single objects.
+    pub violations: Vec<Violation>,
+}
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Read every object, and compare what is in it with what it says.
+    pub deep: bool,
+    /// Keep the keys of all objects.
+    pub keys: bool,
+}
+
+impl Inventory {
+    /// Takes stock of the objects of these partitions.
+    ///
+    /// # Errors
+    /// [`TargetError::Unavailable`] if the store does not answer.
+    pub async fn take(
+        place: &Place,
+        partitions: &[Partition],
+        look: Look,
+    ) -> Result<Self, TargetError> {
+        let names = Names::new(&place.key, partitions);
+        let mut inventory = Self::default();
+        let dead_letters = format!("{}/", dead_letters::NAME);
+        for prefix in [place.key.prefix(), dead_letters.as_str()] {
+            let mut after: Option<String> = None;
+            loop {
+                let page = place.store.list(prefix, after.as_deref()).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.key.clone());
+                // A template that begins with a name lists dead letters as well.
+                let again = |key: &str| prefix != dead_letters && key.starts_with(&dead_letters);
+                let page = page.into_iter().filter(|listed| !again(&listed.key));
+                inventory.add(place, &names, page, look).await?;
+            }
+        }
+        Ok(inventory)
+    }
+
+    async fn add(
+        &mut self,
+        place: &Place,
+        names: &Names<'_>,
+        page: impl Iterator<Item = Listed>,
+        look: Look,
+    ) -> Result<(), TargetError> {
+        let mut named = Vec::new();
+        for listed in page {
+            match names.span_of(&listed.key) {
+                Some(span) => named.push((listed, span)),
+                None => self.others += 1,
+            }
+        }
+        let described = named.into_iter().map(|(listed, span)| async move {
+            let found = place.store.describe(&listed.key).await;
+            (listed, span, found)
+        });
+        let mut described = stream::iter(described).buffer_unordered(DESCRIBED_AT_ONCE);
+        let mut sound = Vec::new();
+        while let Some((listed, span, found)) = described.next().await {
+            // Gone since it was listed: somebody is at work.
+            let Some(found) = found? else { continue };
+            match Description::from_metadata(&found.metadata) {
+                Ok(description) => {
+                    self.count(&listed, &span, &description, look.keys);
+                    sound.push((listed.key, description));
+                }
+                Err(error) => {
+                    self.count_undescribed(&listed, &span, look.keys);
+                    self.violations.push(Violation::Undescribed {
+                        key: listed.key,
+                        why: error.to_string(),
+                    });
+                }
+            }
+        }
+        if look.deep {
+            self.read(place, sound).await?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, span: &Span) -> &mut SpanObjects {
+        let spans = self.spans.entry(span.partition.clone()).or_default();
+        spans
+            .entry((span.from.offset(), span.to.offset()))
+            .or_default()
+    }
+
+    fn count_undescribed(&mut self, listed: &Listed, span: &Span, keys: bool) {
+        let entry = self.entry(span);
+        entry.found += 1;
+        entry.bytes += listed.len;
+        if keys {
+            entry.keys.push(listed.key.clone());
+        }
+    }
+
+    fn count(&mut self, listed: &Listed, span: &Span, description: &Description, keys: bool) {
+        self.count_undescribed(listed, span, keys);
+        if description.span != *span {
+            self.violations.push(Violation::Misnamed {
+                key: listed.key.clone(),
+                says: description.span.to_string(),
+            });
+        }
+        let entry = self.entry(span);
+        entry.rows += description.rows;
+        let says = (
+            description.span_objects,
+            description.span_rows,
+            description.opened_ms,
+        );
+        let known = (entry.expected, entry.expected_rows, entry.opened_ms);
+        (entry.expected, entry.expected_rows, entry.opened_ms) = says;
+        if known != SpanObjects::default().says() && known != says {
+            self.violations.push(Violation::Disagreeing {
+                span: span.clone(),
+                key: listed.key.clone(),
+            });
+        }
+    }
+
+    async fn read(
+        &mut self,
+        place: &Place,
+        objects: Vec<(String, Description)>,
+    ) -> Result<(), TargetError> {
+        let read = objects.into_iter().map(|(key, description)| async move {
+            let contents = match place.store.read(&key).await {
+                Ok(body) => examine(body, place.compression).await,
+                Err(error) => return Err(error),
+            };
+            let why = match contents {
+                Ok(contents) if description.holds(&contents) => return Ok(None),
+                Ok(contents) => format!("it says {description}, and holds {contents}"),
+                Err(error) => error.to_string(),
+            };
+            Ok(Some(Violation::Damaged { key, why }))
+        });
+        let mut read = stream::iter(read).buffer_unordered(READ_AT_ONCE);
+        while let Some(violation) = read.next().await {
+            self.violations.extend(violation?);
+        }
+        Ok(())
+    }
+}
+
+impl SpanObjects {
+    fn says(&self) -> (u64, u64, i64) {
+        (self.expected, self.expected_rows, self.opened_ms)
+    }
+
+    /// Whether everything that belongs to the span is there.
+    pub fn complete(&self) -> bool {
+        self.found > 0 && self.found == self.expected && self.rows == self.expected_rows
+    }
+}
+
+/// Finds the span an object belongs to from its key.
+struct Names<'a> {
+    template: &'a KeyTemplate,
+    partitions: BTreeMap<(String, i32), Partition>,
+}
+
+impl<'a> Names<'a> {
+    fn new(template: &'a KeyTemplate, partitions: &[Partition]) -> Self {
+        let named = |partition: &Partition| {
+            let topic = KeyTemplate::topic_text(partition.topic());
+            ((topic, partition.number()), partition.clone())
+        };
+        Self {
+            template,
+            partitions: partitions.iter().map(named).collect(),
+        }
+    }
+
+    fn span_of(&self, key: &str) -> Option<Span> {
+        let parts = read_dead_letters_key(key).or_else(|| self.template.read(key))?;
+        let KeyParts {
+            topic,
+            partition,
+            from,
+            to,
+        } = parts;
+        let partition = self.partitions.get(&(topic, partition))?.clone();
+        Some(Span {
+            partition,
+            from,
+            to,
+        })
+    }
+}

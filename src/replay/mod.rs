@@ -1,0 +1,226 @@
+//! `alluvium replay`: writes past spans again, exactly as they were, to repair a damaged target.
+//!
+//! Reads the records between two positions that are span ends, and lets the ordinary worker follow a plan of those spans: what comes out has the same names and
+//! the same rows. Owns which spans those were; moves no checkpoint.
+
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::audit::inventory::{Inventory, Look, SpanObjects};
+use crate::config::Loaded;
+use crate::deliver::{Plan, Planned};
+use crate::metrics::Metrics;
+use crate::record::{Partition, Position};
+use crate::registry::Targets;
+use crate::run::{self, RunError, Stop};
+use crate::source::Checkpoint;
+use crate::source::kafka::KafkaSettings;
+use crate::worker::{Ends, Leaving, Shared, SystemClock, Worker};
+use source::PartSource;
+
+/// Spans that are written under one plan.
+const SPANS_AT_A_TIME: usize = 8;
+
+/// What to write again.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The partition.
+    pub partition: Partition,
+    /// The first position.
+    pub from: Position,
+    /// The position behind the last.
+    pub to: Position,
+    /// When a span of which no object is left was opened, in milliseconds since the epoch.
+    pub opened_ms: Option<i64>,
+}
+
+/// Writes the spans of a part again, over whatever stands under their names. Says what it did.
+///
+/// # Errors
+/// [`RunError::Configuration`] if the part does not begin and end where spans do; [`RunError::Failed`] if stream or target fail.
+pub async fn replay(
+    loaded: &Loaded,
+    targets: &Targets,
+    part: Part,
+    metrics: Arc<Metrics>,
+    stop: Stop,
+) -> Result<String, RunError> {
+    let settings = &loaded.settings;
+    let place = targets.place(settings).await?;
+    let look = Look {
+        deep: false,
+        keys: false,
+    };
+    let inventory = Inventory::take(&place, std::slice::from_ref(&part.partition), look).await?;
+    let known = inventory.spans.get(&part.partition).cloned();
+    let spans = spans(&part, &known.unwrap_or_default()).map_err(RunError::Configuration)?;
+    let count = spans.len();
+    let target = targets.open_overwriting(settings).await?;
+    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target);
+    let shared = run::shared(
+        loaded,
+        targets,
+        shape,
+        metrics.clone(),
+        1,
+        run::budget(settings)?,
+    );
+    let kafka = run::kafka_settings(settings);
+    let mut from = part.from;
+    for chunk in spans.chunks(SPANS_AT_A_TIME) {
+        let to = chunk[chunk.len() - 1].to;
+        let note = Plan::text(shared.shape.print(), chunk, "");
+        let checkpoint = Checkpoint {
+            position: from,
+            note,
+        };
+        let ends = Arc::new(Ends::new([(part.partition.clone(), to)].into(), 1));
+        let mut shared = shared.clone();
+        shared.ends = Some(ends.clone());
+        shared.leaving = Arc::new(Leaving::new(1));
+        let (kafka, partition, stop) = (kafka.clone(), part.partition.clone(), stop.clone());
+        let worked = tokio::task::spawn_blocking(move || {
+            write(&kafka, partition, checkpoint, shared, &ends, &stop)
+        });
+        worked
+            .await
+            .map_err(|error| RunError::Failed(error.to_string()))??;
+        from = to;
+    }
+    Ok(format!(
+        "{} [{}, {}): {count} spans, {} objects with {} rows written again\n",
+        part.partition,
+        part.from,
+        part.to,
+        metrics.outputs.get(),
+        metrics.output_rows.get(),
+    ))
+}
+
+fn write(
+    kafka: &KafkaSettings,
+    partition: Partition,
+    checkpoint: Checkpoint,
+    shared: Shared,
+    ends: &Ends,
+    stop: &Stop,
+) -> Result<(), RunError> {
+    let started = Instant::now();
+    let end = ends.end_of(&partition);
+    let source = PartSource::open(kafka, partition, checkpoint, end)?;
+    let worker = Worker::new(0, source, Box::new(SystemClock::default()), shared);
+    worker.run(|| stop.asked() || ends.reached(started.elapsed()))?;
+    if stop.asked() {
+        return Err(RunError::Failed("stopped before all was written".into()));
+    }
+    Ok(())
+}
+
+/// The spans of a part: as the objects that are left tell, and what lies between as one span each.
+fn spans(part: &Part, known: &BTreeMap<(i64, i64), SpanObjects>) -> Result<Vec<Planned>, String> {
+    let (begin, end) = (part.from.offset(), part.to.offset());
+    let partition = &part.partition;
+    if begin >= end {
+        return Err(format!("--from {begin} is not before --to {end}"));
+    }
+    let mut spans = Vec::new();
+    let mut reached = begin;
+    let lost = |from: i64, to: i64| {
+        let opened_ms = part.opened_ms.ok_or_else(|| {
+            format!(
+                "no object of {partition} [{from}, {to}) is left to tell when the span was opened: give --opened, and replay spans \
+                 one by one if there were several"
+            )
+        })?;
+        let to = Position::at(to);
+        Ok::<_, String>(Planned { to, opened_ms })
+    };
+    for (&(from, to), objects) in known {
+        if to <= begin || from >= end {
+            continue;
+        }
+        if from < begin || to > end {
+            return Err(format!(
+                "{partition} [{from}, {to}) is one span: begin and end where spans do"
+            ));
+        }
+        if from > reached {
+            spans.push(lost(reached, from)?);
+        }
+        if from < reached {
+            return Err(format!(
+                "{partition} [{from}, {to}) overlaps another span: `alluvium verify` shows which"
+            ));
+        }
+        spans.push(Planned {
+            to: Position::at(to),
+            opened_ms: objects.opened_ms,
+        });
+        reached = to;
+    }
+    if reached < end {
+        spans.push(lost(reached, end)?);
+    }
+    Ok(spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(from: i64, to: i64, opened_ms: Option<i64>) -> Part {
+        Part {
+            partition: Partition::new("t", 0),
+            from: Position::at(from),
+            to: Position::at(to),
+            opened_ms,
+        }
+    }
+
+    fn ends(part: &Part) -> Result<Vec<(i64, i64)>, String> {
+        let known = [((0, 4), 10), ((4, 9), 20), ((12, 15), 30)];
+        let known = known.into_iter().map(|(ends, opened_ms)| {
+            let objects = SpanObjects {
+                opened_ms,
+                ..SpanObjects::default()
+            };
+            (ends, objects)
+        });
+        let spans = spans(part, &known.collect())?;
+        Ok(spans
+            .iter()
+            .map(|span| (span.to.offset(), span.opened_ms))
+            .collect())
+    }
+
+    #[test]
+    fn known_spans_keep_their_ends_and_times() {
+        assert_eq!(ends(&part(0, 9, None)), Ok(vec![(4, 10), (9, 20)]));
+        assert_eq!(ends(&part(4, 9, Some(7))), Ok(vec![(9, 20)]));
+    }
+
+    #[test]
+    fn a_lost_span_needs_its_time() {
+        assert!(ends(&part(4, 15, None)).unwrap_err().contains("--opened"));
+        let all = ends(&part(4, 20, Some(7)));
+        assert_eq!(all, Ok(vec![(9, 20), (12, 7), (15, 30), (20, 7)]));
+    }
+
+    #[test]
+    fn spans_are_not_cut() {
+        assert!(
+            ends(&part(1, 9, Some(7)))
+                .unwrap_err()
+                .contains("[0, 4) is one span")
+        );
+        assert!(
+            ends(&part(0, 8, Some(7)))
+                .unwrap_err()
+                .contains("[4, 9) is one span")
+        );
+        assert!(ends(&part(9, 9, None)).is_err());
+    }
+}
