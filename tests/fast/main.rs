@@ -16,4 +16,5 @@ mod cli;
 mod delivery;
 mod formats;
 mod names;
+mod repair;
 mod seen;

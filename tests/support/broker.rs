@@ -211,3 +211,30 @@ pub fn send_all(bootstrap: &str, topic: &str, records: &[&str]) {
     }
     sender.finish();
 }
+
+/// Stores a checkpoint for a group without members, with a note beside it.
+pub fn store(
+    bootstrap: &str,
+    group: &str,
+    (topic, partition): (&str, i32),
+    offset: i64,
+    note: &str,
+) {
+    let consumer: BaseConsumer = client(bootstrap).set("group.id", group).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    let mut element = list.add_partition(topic, partition);
+    element.set_offset(Offset::Offset(offset)).unwrap();
+    element.set_metadata(note);
+    consumer
+        .commit(&list, rdkafka::consumer::CommitMode::Sync)
+        .unwrap();
+}
+
+/// What stands beside a group's checkpoint.
+pub fn note(bootstrap: &str, group: &str, (topic, partition): (&str, i32)) -> String {
+    let consumer: BaseConsumer = client(bootstrap).set("group.id", group).create().unwrap();
+    let mut wanted = TopicPartitionList::new();
+    wanted.add_partition(topic, partition);
+    let found = consumer.committed_offsets(wanted, TIMEOUT).unwrap();
+    found.elements()[0].metadata().to_owned()
+}

@@ -247,7 +247,8 @@ pub fn store(
     client.commit(&list, CommitMode::Sync).map_err(|error| {
         let group = &settings.group_id;
         SourceError::Unavailable(format!(
-            "group {group} takes no checkpoint from outside: {error}"
+            "group {group} takes no checkpoint from outside ({error}): stop all copies; one that was killed counts as a member \
+             until kafka.session.timeout.ms has passed"
         ))
     })
 }
