@@ -13,7 +13,7 @@ use crate::deliver::Print;
 use crate::table::ColumnSettings;
 
 /// Counts the changes of this program after which the same records make other rows. `rows_are_what_they_were` in
-/// `tests/fast/revision.rs` fails when it has to be raised.
+/// `worker/tests/revision.rs` fails when it has to be raised.
 const ROWS_REVISION: u32 = 1;
 
 /// How records become outputs.

@@ -60,6 +60,12 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
         ("auto.offset.reset", "error".into()),
         ("statistics.interval.ms", "5000".into()),
         ("queued.max.messages.kbytes", (prefetch >> 10).to_string()),
+        // An answer is kept as a whole until its last record is taken, and librdkafka's own limit is 50 MB.
+        ("fetch.max.bytes", prefetch.to_string()),
+        (
+            "fetch.message.max.bytes",
+            (prefetch / 8).clamp(64 << 10, 1 << 20).to_string(),
+        ),
         // A full queue is drained in milliseconds; librdkafka's own second of rest would starve the worker.
         ("fetch.queue.backoff.ms", "10".into()),
     ];

@@ -1,6 +1,7 @@
 //! The loop, against a scripted stream and a target in memory: what is committed is durable, whatever happens.
 
 mod plans;
+mod revision;
 mod script;
 
 use alluvium_target::memory::MemoryTarget;
@@ -36,12 +37,6 @@ fn policy() -> Policy {
 
 /// The shape that `settings` stand for: they name the project.
 fn shape(target: &MemoryTarget, settings: &str) -> Shape {
-    let columns = ColumnSettings {
-        checkpoint_field: "_shard_time".into(),
-        time_field: "_time".into(),
-        user_field: "_user".into(),
-        user_type: UserType::String,
-    };
     let project = if settings == "the usual" {
         "p"
     } else {
@@ -53,7 +48,16 @@ fn shape(target: &MemoryTarget, settings: &str) -> Shape {
         collection_field: Some("c".into()),
         max_bytes: 1 << 20,
     };
-    Shape::new(settings, Arc::new(target.clone()), columns, json)
+    Shape::new(settings, Arc::new(target.clone()), columns(), json)
+}
+
+fn columns() -> ColumnSettings {
+    ColumnSettings {
+        checkpoint_field: "_shard_time".into(),
+        time_field: "_time".into(),
+        user_field: "_user".into(),
+        user_type: UserType::String,
+    }
 }
 
 impl Bench {
@@ -71,6 +75,17 @@ impl Bench {
     }
 
     fn at(target: MemoryTarget, policy: Policy, memory: u64, ends: Option<Ends>) -> Self {
+        let shape = shape(&target, "the usual");
+        Self::shaped(target, shape, policy, memory, ends)
+    }
+
+    fn shaped(
+        target: MemoryTarget,
+        usual: Shape,
+        policy: Policy,
+        memory: u64,
+        ends: Option<Ends>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -79,7 +94,7 @@ impl Bench {
         let source = TestSource::default();
         let (clock, metrics) = (TestClock::default(), Metrics::new().unwrap());
         let shared = Shared {
-            shape: Arc::new(shape(&target, "the usual")),
+            shape: Arc::new(usual),
             reshape: {
                 let target = target.clone();
                 Arc::new(move |settings| match settings {
