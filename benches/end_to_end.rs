@@ -4,7 +4,8 @@
 //! `alluvium run --until-end` at two compression levels. The broker and the S3 server share the machine, so the
 //! number to compare is the CPU time per record; the rate tells only what is left beside them.
 //!
-//! `ALLUVIUM_BENCH_EVENTS` sets how many events (default 2,000,000).
+//! `ALLUVIUM_BENCH_EVENTS` sets how many events (default 2,000,000). To compare programs, name their paths in
+//! `ALLUVIUM_BENCH_PROGRAMS`, separated by commas: they run in turn, `ALLUVIUM_BENCH_ROUNDS` times.
 
 #![allow(
     clippy::unwrap_used,
@@ -49,7 +50,17 @@ fn main() {
         bytes / events,
         start.elapsed().as_secs_f64()
     );
-    for level in ["1", "6"] {
+    let programs = std::env::var("ALLUVIUM_BENCH_PROGRAMS");
+    let programs = programs.unwrap_or_else(|_| env!("CARGO_BIN_EXE_alluvium").into());
+    let rounds = std::env::var("ALLUVIUM_BENCH_ROUNDS")
+        .map_or(1, |rounds| rounds.parse().expect("a number of rounds"));
+    let runs = (0..rounds).flat_map(|round| {
+        let programs = programs.split(',').enumerate();
+        programs.flat_map(move |(number, program)| {
+            ["1", "6"].map(|level| (format!("{round}-{number}-{level}"), program, level))
+        })
+    });
+    for (run, program, level) in runs {
         let (_scratch, directory) = scratch();
         let config = Config::new(&directory, &kafka, &topic)
             .s3(&bucket)
@@ -57,11 +68,14 @@ fn main() {
             .set("stream.max-flush-duration", "15s")
             .set("middleware.max-flush-duration", "60s")
             .set("memory.max-size", "128MB")
-            .set("kafka.group.id", &format!("{topic}-{level}"))
-            .set("target.key", &format!("{topic}/{level}/{{project}}/{{collection}}/{{topic}}-{{partition}}-{{from}}-{{to}}.ndjson.gz"))
+            .set("kafka.group.id", &format!("{topic}-{run}"))
+            .set("target.key", &format!("{topic}/{run}/{{project}}/{{collection}}/{{topic}}-{{partition}}-{{from}}-{{to}}.ndjson.gz"))
             .set("target.compression-level", level);
-        let used = drain(&config);
-        let (objects, stored) = bucket.fetch(&format!("{topic}/{level}/"), &directory);
+        let used = drain(program, &config);
+        let (objects, stored) = bucket.fetch(&format!("{topic}/{run}/"), &directory);
+        if programs.contains(',') {
+            println!("{program}:");
+        }
         report(level, events, bytes, &used, objects, stored);
     }
 }
@@ -148,9 +162,9 @@ struct Used {
 }
 
 /// Runs the program to the topic's end and watches it.
-fn drain(config: &Config) -> Used {
+fn drain(program: &str, config: &Config) -> Used {
     let start = Instant::now();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_alluvium"));
+    let mut command = Command::new(program);
     // The benchmark's own variables must not configure the program.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUVIUM_")) {
         command.env_remove(name);
