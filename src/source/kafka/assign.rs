@@ -3,6 +3,7 @@
 //! What the group assigns is accepted at once, with nothing to read yet, so that neither the group nor the partitions we
 //! keep wait for us. Each partition is read as soon as it is known where it stands.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -34,8 +35,9 @@ impl KafkaSource {
                 SourceError::Misconfigured(format!("cannot accept an assignment: {error}"))
             })?;
         for element in partitions.elements() {
-            self.waiting
-                .insert(Partition::new(element.topic(), element.partition()));
+            let partition = Partition::new(element.topic(), element.partition());
+            self.assignments += 1;
+            self.waiting.insert(partition, self.assignments);
         }
         self.joined = false;
         Ok(())
@@ -47,15 +49,17 @@ impl KafkaSource {
         if self.asking || now < self.ask_after {
             return;
         }
-        let mut partitions: Vec<_> = self.waiting.iter().cloned().collect();
+        let waiting = self.waiting.iter();
+        let mut asked: HashMap<_, _> = waiting
+            .map(|(partition, number)| (partition.clone(), Asked::ToBegin(*number)))
+            .collect();
         if self.misplaced {
-            partitions.extend(
-                self.slots
-                    .iter()
-                    .map(|(_, assigned)| assigned.partition.clone()),
-            );
+            let assigned = self.slots.iter().map(|(_, assigned)| assigned);
+            asked.extend(assigned.map(|a| (a.partition.clone(), Asked::AboutPlace(a.next))));
         }
+        let partitions: Vec<_> = asked.keys().cloned().collect();
         self.asking = !partitions.is_empty() && self.standings.ask(partitions);
+        self.asked = asked;
     }
 
     /// Begins to read the partitions whose standing is known now.
@@ -67,12 +71,22 @@ impl KafkaSource {
         self.asking = false;
         let (mut starts, mut failed) = (Vec::new(), None);
         for (partition, standing) in standings {
-            match standing {
-                Err(reason) => failed = Some((partition, reason)),
-                Ok(standing) if self.waiting.contains(&partition) => {
+            let standing = match standing {
+                Ok(standing) => standing,
+                Err(reason) => {
+                    failed = Some((partition, reason));
+                    continue;
+                }
+            };
+            match self.asked.remove(&partition) {
+                // An answer counts for the assignment it was asked for: others may have committed between two.
+                Some(Asked::ToBegin(number)) if self.waiting.get(&partition) == Some(&number) => {
                     starts.push((partition.clone(), self.start(&partition, standing)));
                 }
-                Ok(standing) => self.check_place(&partition, standing, events),
+                Some(Asked::AboutPlace(next)) => {
+                    self.check_place(&partition, next, standing, events)
+                }
+                _ => {}
             }
         }
         if let Some((partition, reason)) = failed {
@@ -143,13 +157,21 @@ impl KafkaSource {
     }
 
     /// A broker has said that some place does not exist: if it is this partition's, reads on from one that does.
-    fn check_place(&mut self, partition: &Partition, standing: Standing, events: &mut Vec<Event>) {
+    /// Only a partition that has not moved since it was asked about can be at a place that does not exist.
+    fn check_place(
+        &mut self,
+        partition: &Partition,
+        asked_at: Position,
+        standing: Standing,
+        events: &mut Vec<Event>,
+    ) {
         let Some(slot) = self.slots.find(partition.topic(), partition.number()) else {
             return;
         };
-        let Some(next) = self.slots.get(slot).map(|assigned| assigned.next.offset()) else {
+        let next = asked_at.offset();
+        if self.slots.get(slot).map(|assigned| assigned.next) != Some(asked_at) {
             return;
-        };
+        }
         if next < standing.low {
             events.push(Event::Expired(slot, Position::at(standing.low)));
         } else if next > standing.high {
@@ -217,6 +239,15 @@ impl Start {
     fn place(&self) -> Position {
         self.checkpoint.position.max(self.oldest)
     }
+}
+
+/// What a standing was asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// To begin to read: the number of the assignment.
+    ToBegin(u64),
+    /// Because some place does not exist: where reading stood then.
+    AboutPlace(Position),
 }
 
 type Places<'a> = &'a [(Partition, Position)];

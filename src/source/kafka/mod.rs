@@ -11,7 +11,7 @@ mod context;
 mod part;
 mod slots;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::asks::Asks;
+use self::assign::Asked;
 use self::context::{Context, Notice};
 use self::slots::{Assigned, Slots};
 use super::{Checkpoint, Event, Slot, Source, SourceError};
@@ -79,10 +80,14 @@ pub struct KafkaSource {
     commits: Asks<TopicPartitionList>,
     standings: Asks<Vec<Partition>>,
     slots: Slots,
-    /// Assigned, but it is not known yet where to begin.
-    waiting: HashSet<Partition>,
+    /// Assigned, but it is not known yet where to begin; with the number of the assignment.
+    waiting: HashMap<Partition, u64>,
+    /// Numbers the assignments of single partitions.
+    assignments: u64,
     /// Whether a question about standings is under way.
     asking: bool,
+    /// What it was asked for.
+    asked: HashMap<Partition, Asked>,
     ask_after: Instant,
     /// Whether some partition is at a place that does not exist any more.
     misplaced: bool,
@@ -124,8 +129,10 @@ impl KafkaSource {
             settings,
             consumer,
             slots: Slots::default(),
-            waiting: HashSet::new(),
+            waiting: HashMap::new(),
+            assignments: 0,
             asking: false,
+            asked: HashMap::new(),
             ask_after: now,
             misplaced: false,
             seek_after: now,
