@@ -112,7 +112,9 @@ async fn write(
             Err(TargetError::Rejected { table, reason }) => {
                 return Outcome::Rejected(table, reason);
             }
-            Err(TargetError::Misconfigured(reason)) => return Outcome::Misconfigured(reason),
+            Err(TargetError::Misconfigured(reason) | TargetError::Conflict(reason)) => {
+                return Outcome::Misconfigured(reason);
+            }
             Err(TargetError::Unavailable(reason)) => {
                 metrics.commit_failures.inc();
                 let delay = backoff.next_delay();

@@ -348,7 +348,7 @@ impl<S: Source> Worker<S> {
                     let (from, delay) = flow.retry_later(now);
                     tracing::warn!(%partition, %from, retry_in = ?delay, reason, "target takes no rows; the span is read again later");
                 }
-                error @ TargetError::Misconfigured(_) => {
+                error @ (TargetError::Misconfigured(_) | TargetError::Conflict(_)) => {
                     return Err(WorkerError::Target {
                         partition: partition.clone(),
                         error,

@@ -1,6 +1,7 @@
 //! Checks that every target must pass, whatever it writes to.
 //!
-//! A target's own test implements [`Harness`] and [`Place`] and calls [`run`] inside a tokio runtime:
+//! A target's own test implements [`Harness`] and [`Place`] and calls [`run`] inside a tokio runtime with
+//! its clock enabled, best one of several threads:
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use crate::{Table, Target};
 
 mod checks;
+mod repeats;
 mod rows;
 
 /// Makes an empty place for each check.
@@ -40,6 +42,9 @@ pub trait Place: Send + Sync {
     fn target(&self) -> Arc<dyn Target>;
 
     /// Everything a reader finds in the place now, dead letters included.
+    ///
+    /// Called also while commits are under way: whatever a reader knows to leave alone, such as files
+    /// under a temporary name, is left out.
     async fn visible(&self) -> Vec<Output>;
 }
 
@@ -68,8 +73,13 @@ pub async fn run(harness: &dyn Harness) {
     checks::commit_shows_every_row_of_every_table(&*harness.fresh().await).await;
     checks::a_second_commit_leaves_one_copy(&*harness.fresh().await).await;
     checks::a_second_process_leaves_one_copy(&*harness.fresh().await).await;
-    checks::two_writers_at_once_leave_one_copy(&*harness.fresh().await).await;
     checks::spans_and_partitions_stay_apart(&*harness.fresh().await).await;
+    repeats::many_processes_leave_one_copy(&*harness.fresh().await).await;
+    repeats::writers_at_once_leave_one_copy(&*harness.fresh().await).await;
+    repeats::a_commit_cut_off_is_completed_by_another(&*harness.fresh().await).await;
+    repeats::a_reader_sees_whole_outputs_only(&*harness.fresh().await).await;
+    repeats::other_content_is_never_mixed_in(&*harness.fresh().await).await;
+    repeats::writers_of_other_content_at_once_never_mix(&*harness.fresh().await).await;
     checks::a_later_batch_may_have_more_columns(&*harness.fresh().await).await;
     checks::an_integer_column_may_become_double(&*harness.fresh().await).await;
     checks::hostile_names_stay_apart_and_inside(&*harness.fresh().await).await;

@@ -23,6 +23,16 @@ pub trait Target: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`TargetError::Misconfigured`] or [`TargetError::Unavailable`].
     async fn check(&self) -> Result<(), TargetError>;
+
+    /// Whatever in the target's own settings shapes the names or contents of outputs, as text without
+    /// secrets.
+    ///
+    /// It goes into the plan of every span. A plan made under another shape is not continued silently:
+    /// its outputs would get other names or other rows, beside those that are there already. Settings
+    /// that change neither, such as a level of compression, do not belong here.
+    fn shape(&self) -> String {
+        String::new()
+    }
 }
 
 /// The output of one span: rows of any number of tables, visible all at once or not at all.
@@ -68,12 +78,18 @@ pub trait Inserter: Send {
 
     /// Makes all rows of the span durable and visible, all or nothing as far as the target can.
     ///
-    /// Called on the async runtime, again and again until it succeeds; and, after a crash, by another inserter
-    /// that was given the rows of the same span. However often, it leaves one copy: whatever names the output
-    /// must be made from the table and `span` only, never from a clock, a host or a random number.
+    /// Called on the async runtime, again and again until it succeeds; and, after a crash or while an owner
+    /// that lost the partition is still at it, by another inserter of another process that was given the rows
+    /// of the same span in other batches. However often and how many at once, it leaves one copy: whatever
+    /// names the output must be made from the table and `span` only, never from a clock, a host or a random
+    /// number. The future may be dropped at any point; what it has done by then must be no obstacle to the
+    /// next commit.
     ///
     /// # Errors
     /// [`TargetError::Unavailable`] is tried again with the same inserter, which must have kept the rows.
+    /// [`TargetError::Conflict`] if other rows stand under a name of this span: they are not touched.
+    /// [`TargetError::Rejected`], here as in [`Inserter::add`], must depend on the rows only, its reason
+    /// included: after a crash the same rows must be rejected again, in the same words.
     async fn commit(&mut self, span: &Span) -> Result<Committed, TargetError>;
 }
 

@@ -1,7 +1,8 @@
 //! A target that keeps rows in memory, for tests.
 //!
-//! It owns what was committed, and switches for the failures a test wants to see. It is not for use
-//! in earnest: nothing leaves the process and nothing is ever given back.
+//! It owns what was committed, and switches for the failures a test wants to see. It refuses other rows
+//! for a span that is there. It is not for use in earnest: nothing leaves the process and nothing is ever
+//! given back.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -189,14 +190,18 @@ impl Inserter for MemoryInserter {
             .map(RecordBatch::num_rows)
             .sum();
         if count == 0 {
-            return Ok(Committed::default());
+            return match self.target.lock().spans.get(span) {
+                Some(there) => Err(conflict(span, there, &self.rows)),
+                None => Ok(Committed::default()),
+            };
         }
         let mut shared = self.target.lock();
-        if shared
-            .spans
-            .insert(span.clone(), self.rows.clone())
-            .is_none()
-        {
+        if let Some(there) = shared.spans.get(span) {
+            if sorted(there) != sorted(&self.rows) {
+                return Err(conflict(span, there, &self.rows));
+            }
+        } else {
+            shared.spans.insert(span.clone(), self.rows.clone());
             shared.order.push(span.clone());
         }
         Ok(Committed {
@@ -207,7 +212,28 @@ impl Inserter for MemoryInserter {
     }
 }
 
-/// A memory target is its own reader. Columns of types the suite does not write are shown as `?`.
+/// Rows as they compare: by table, as text and in no order, however they came in batches.
+fn sorted(rows: &Rows) -> BTreeMap<&Table, Vec<Row>> {
+    let mut sorted = BTreeMap::new();
+    for (table, batches) in rows {
+        let mut rows: Vec<Row> = batches.iter().flat_map(rows_as_text).collect();
+        rows.sort();
+        if !rows.is_empty() {
+            sorted.insert(table, rows);
+        }
+    }
+    sorted
+}
+
+fn conflict(span: &Span, there: &Rows, rows: &Rows) -> TargetError {
+    let count = |rows: &Rows| -> usize { rows.values().flatten().map(RecordBatch::num_rows).sum() };
+    let (there, new) = (count(there), count(rows));
+    TargetError::Conflict(format!(
+        "{span} is there already with other rows ({there} there, {new} given)"
+    ))
+}
+
+/// A memory target is its own reader.
 #[async_trait]
 impl Place for MemoryTarget {
     fn target(&self) -> Arc<dyn Target> {
@@ -243,6 +269,7 @@ fn cell_as_text(column: &dyn Array, at: usize) -> String {
         DataType::Int32 => column.as_primitive::<Int32Type>().value(at).to_string(),
         DataType::Int64 => column.as_primitive::<Int64Type>().value(at).to_string(),
         DataType::Float64 => column.as_primitive::<Float64Type>().value(at).to_string(),
-        _ => "?".to_owned(),
+        // Good enough to tell values apart.
+        _ => format!("{:?}", column.slice(at, 1)),
     }
 }

@@ -101,3 +101,31 @@ async fn is_as_slow_and_as_misconfigured_as_told() {
         Err(TargetError::Misconfigured(_))
     ));
 }
+
+#[tokio::test]
+async fn refuses_other_rows_for_a_span_that_is_there() {
+    let (target, table) = (MemoryTarget::new(), Table::new("p", "c"));
+    let commit = async |batches: &[RecordBatch]| {
+        let mut inserter = begin(&target);
+        for batch in batches {
+            inserter.add(&table, batch).unwrap();
+        }
+        inserter.commit(&span()).await.map(|done| done.rows)
+    };
+    assert_eq!(commit(&[batch()]).await.unwrap(), 3);
+    let (head, tail) = (batch().slice(0, 1), batch().slice(1, 2));
+    assert_eq!(commit(&[tail.clone(), head.clone()]).await.unwrap(), 3);
+    for other in [&[head.clone(), head][..], &[tail], &[]] {
+        let refused = commit(other).await;
+        assert!(
+            matches!(refused, Err(TargetError::Conflict(_))),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(target.batches(&table), [(span(), vec![batch()])]);
+}
+
+#[test]
+fn a_target_without_settings_has_no_shape() {
+    assert_eq!(MemoryTarget::new().shape(), "");
+}

@@ -1,4 +1,4 @@
-//! The checks, one function each.
+//! The checks, one function each. Those of repeats and of writers at once are in `repeats`.
 
 use std::ops::Range;
 
@@ -9,22 +9,22 @@ use super::rows::{
 use super::{Place, Row};
 use crate::{Committed, Inserter, Span, Table};
 
-fn users() -> Table {
+pub(super) fn users() -> Table {
     Table::new("shop", "users")
 }
 
-fn orders() -> Table {
+pub(super) fn orders() -> Table {
     Table::new("shop", "orders")
 }
 
 #[expect(clippy::panic, reason = "a failed check panics")]
-fn begin(place: &dyn Place, span: &Span) -> Box<dyn Inserter> {
+pub(super) fn begin(place: &dyn Place, span: &Span) -> Box<dyn Inserter> {
     let begun = place.target().begin(&start(span));
     begun.unwrap_or_else(|error| panic!("begin of {span} failed: {error}"))
 }
 
 #[expect(clippy::panic, reason = "a failed check panics")]
-fn add(inserter: &mut dyn Inserter, table: &Table, batch: &arrow_array::RecordBatch) {
+pub(super) fn add(inserter: &mut dyn Inserter, table: &Table, batch: &arrow_array::RecordBatch) {
     if let Err(error) = inserter.add(table, batch) {
         panic!(
             "add of {} rows to {table} failed: {error}",
@@ -34,20 +34,24 @@ fn add(inserter: &mut dyn Inserter, table: &Table, batch: &arrow_array::RecordBa
 }
 
 #[expect(clippy::panic, reason = "a failed check panics")]
-fn seal(inserter: &mut dyn Inserter, span: &Span) {
+pub(super) fn seal(inserter: &mut dyn Inserter, span: &Span) {
     if let Err(error) = inserter.seal(span) {
         panic!("seal of {span} failed: {error}");
     }
 }
 
 #[expect(clippy::panic, reason = "a failed check panics")]
-async fn commit(inserter: &mut dyn Inserter, span: &Span) -> Committed {
+pub(super) async fn commit(inserter: &mut dyn Inserter, span: &Span) -> Committed {
     let committed = inserter.commit(span).await;
     committed.unwrap_or_else(|error| panic!("commit of {span} failed: {error}"))
 }
 
 /// An inserter that was given a batch per table and sealed.
-fn sealed(place: &dyn Place, span: &Span, tables: &[(Table, Range<i64>)]) -> Box<dyn Inserter> {
+pub(super) fn sealed(
+    place: &dyn Place,
+    span: &Span,
+    tables: &[(Table, Range<i64>)],
+) -> Box<dyn Inserter> {
     let mut inserter = begin(place, span);
     for (table, ids) in tables {
         add(&mut *inserter, table, &batch(ids.clone()));
@@ -56,7 +60,7 @@ fn sealed(place: &dyn Place, span: &Span, tables: &[(Table, Range<i64>)]) -> Box
     inserter
 }
 
-fn rows_of(tables: &[(Table, Range<i64>)]) -> Vec<(Table, Vec<Row>)> {
+pub(super) fn rows_of(tables: &[(Table, Range<i64>)]) -> Vec<(Table, Vec<Row>)> {
     tables
         .iter()
         .map(|(table, ids)| (table.clone(), rows(ids.clone())))
@@ -141,28 +145,6 @@ pub(super) async fn a_second_process_leaves_one_copy(place: &dyn Place) {
         seen(place).await,
         expected(rows_of(&tables)),
         "a second process leaves one copy"
-    );
-}
-
-#[expect(clippy::panic, reason = "a failed check panics")]
-pub(super) async fn two_writers_at_once_leave_one_copy(place: &dyn Place) {
-    let span = span(0, 0, 200);
-    let tables = [(users(), 0..100), (orders(), 100..200)];
-    let writers: Vec<_> = (0..2)
-        .map(|_| {
-            let (mut inserter, span) = (sealed(place, &span, &tables), span.clone());
-            tokio::spawn(async move { commit(&mut *inserter, &span).await })
-        })
-        .collect();
-    for writer in writers {
-        if let Err(error) = writer.await {
-            panic!("two writers at once leave one copy: {error}");
-        }
-    }
-    assert_eq!(
-        seen(place).await,
-        expected(rows_of(&tables)),
-        "two writers at once leave one copy"
     );
 }
 
