@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all, also after the power went.
 //!
-//! A file is written and synced under a temporary name, renamed, and then every directory up to the
-//! store's is synced: a name is as durable as the directory that holds it. Everything here blocks.
+//! A file is written and synced under a temporary name, moved to its place, and then every directory up to
+//! the store's is synced: a name is as durable as the directory that holds it. Everything here blocks.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -10,7 +10,10 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use alluvium_objects::Created;
 use bytes::Bytes;
+
+use crate::attributes::{self, Attributes};
 
 /// Holds files that are not finished. Keys never begin with a dot, so it is in nobody's way.
 const UNFINISHED: &str = ".alluvium";
@@ -21,16 +24,81 @@ const SUFFIX: &str = ".tmp";
 /// An unfinished file this old belongs to nobody: writing one takes seconds.
 const ABANDONED: Duration = Duration::from_secs(3_600);
 
+/// Writes `body` to `place`, below `root`, unless something stands there.
+///
+/// What stands there may be another writer's of a moment ago: it is made durable as well.
+pub(crate) fn create_at(
+    root: &Path,
+    place: &Path,
+    body: &[Bytes],
+    attributes: &Attributes,
+) -> io::Result<Created> {
+    write(root, place, body, attributes, link)
+}
+
 /// Writes `body` to `place`, below `root`, replacing what stood there.
-pub(crate) fn write(root: &Path, place: &Path, body: &[Bytes]) -> io::Result<()> {
+pub(crate) fn replace_at(
+    root: &Path,
+    place: &Path,
+    body: &[Bytes],
+    attributes: &Attributes,
+) -> io::Result<()> {
+    let rename = |unfinished: &Path, place: &Path| {
+        fs::rename(unfinished, place)?;
+        Ok(Created::New)
+    };
+    write(root, place, body, attributes, rename).map(drop)
+}
+
+fn write(
+    root: &Path,
+    place: &Path,
+    body: &[Bytes],
+    attributes: &Attributes,
+    moved: impl FnOnce(&Path, &Path) -> io::Result<Created>,
+) -> io::Result<Created> {
     let (file, unfinished) = create(root)?;
-    let moved = fill(file, body).and_then(|()| rename(&unfinished, place));
-    if let Err(error) = moved {
+    attributes::set(&file, attributes);
+    let moved = fill(file, body)
+        .and_then(|()| place.parent().map_or(Ok(()), fs::create_dir_all))
+        .and_then(|()| moved(&unfinished, place));
+    if !matches!(moved, Ok(Created::New)) {
         // What is left behind is removed by a later check.
         let _ = fs::remove_file(&unfinished);
-        return Err(error);
     }
-    sync_up_to(root, place)
+    let created = moved?;
+    sync_up_to(root, place)?;
+    Ok(created)
+}
+
+/// Moves without replacing: of several that do it at once, one succeeds.
+fn link(unfinished: &Path, place: &Path) -> io::Result<Created> {
+    match fs::hard_link(unfinished, place) {
+        Ok(()) => {
+            // The file has its name; the other one is removed by a later check if it cannot be now.
+            let _ = fs::remove_file(unfinished);
+            Ok(Created::New)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Created::Exists),
+        // A file system without hard links. Two that look at the same moment may both find nothing; the
+        // second then replaces what the first wrote, and whole files they are in any case.
+        Err(error) if lacks_links(&error) => {
+            if place.try_exists()? {
+                return Ok(Created::Exists);
+            }
+            fs::rename(unfinished, place)?;
+            Ok(Created::New)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Also true if linking is forbidden: renaming then tells whether it is writing that is.
+fn lacks_links(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::Unsupported
+    )
 }
 
 /// Proves that files can be written and moved in `root`, and clears away what was abandoned by `now`.
@@ -83,13 +151,6 @@ fn fill(file: File, body: &[Bytes]) -> io::Result<()> {
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?
         .sync_all()
-}
-
-fn rename(unfinished: &Path, place: &Path) -> io::Result<()> {
-    if let Some(parent) = place.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::rename(unfinished, place)
 }
 
 /// Syncs the directories that hold `place`, `root` included. Also those that were there before: another

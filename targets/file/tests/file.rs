@@ -6,35 +6,47 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use alluvium_objects::{Object, ObjectTarget, Store, conformance as objects};
+use alluvium_objects::conformance::{self as objects, check_store, object};
+use alluvium_objects::{Created, Description, ObjectTarget, Store};
 use alluvium_target::conformance::{self, Harness, Output, Place};
 use alluvium_target::{Target, TargetError};
 use alluvium_target_file::FileStore;
 use async_trait::async_trait;
-use bytes::Bytes;
 use tempfile::TempDir;
 
-struct Directories;
+/// Places with extended attributes, or without.
+struct Directories {
+    metadata: bool,
+}
 
-struct Directory(TempDir);
+struct Directory {
+    root: TempDir,
+    metadata: bool,
+}
 
 #[async_trait]
 impl Harness for Directories {
     async fn fresh(&self) -> Box<dyn Place> {
-        Box::new(Directory(TempDir::new().unwrap()))
+        Box::new(Directory {
+            root: TempDir::new().unwrap(),
+            metadata: self.metadata,
+        })
     }
 }
 
 #[async_trait]
 impl Place for Directory {
     fn target(&self) -> Arc<dyn Target> {
-        let store = FileStore::new(self.0.path().join("events"));
+        let mut store = FileStore::new(self.root.path().join("events"));
+        if !self.metadata {
+            store = store.without_metadata();
+        }
         Arc::new(ObjectTarget::new(store, objects::settings().unwrap()).unwrap())
     }
 
     async fn visible(&self) -> Vec<Output> {
-        let root = self.0.path().join("events");
-        let outside: Vec<_> = fs::read_dir(self.0.path()).unwrap().collect();
+        let root = self.root.path().join("events");
+        let outside: Vec<_> = fs::read_dir(self.root.path()).unwrap().collect();
         assert!(
             outside.len() <= 1,
             "written beside the directory: {outside:?}"
@@ -69,33 +81,56 @@ fn unfinished(directory: &Path) -> usize {
     fs::read_dir(directory.join(".alluvium")).unwrap().count()
 }
 
-fn object(pieces: &[&'static str]) -> Object {
-    Object {
-        body: pieces
-            .iter()
-            .map(|piece| Bytes::from_static(piece.as_bytes()))
-            .collect(),
-        content_type: "application/x-ndjson",
-        content_encoding: None,
-        metadata: Vec::new(),
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms() {
+    for metadata in [true, false] {
+        conformance::run(&Directories { metadata }).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn conforms() {
-    conformance::run(&Directories).await;
+#[tokio::test]
+async fn stores_as_every_store() {
+    let root = TempDir::new().unwrap();
+    let store = FileStore::new(root.path());
+    check_store(&store, "with/").await;
+    let store = store.without_metadata();
+    check_store(&store, "without/").await;
+    assert_eq!(unfinished(root.path()), 0);
+    let found = store.describe("without/a/large.ndjson").await.unwrap();
+    assert!(found.unwrap().metadata.is_empty());
+    let listed = store.list("", None).await.unwrap();
+    assert!(listed.iter().all(|listed| !listed.key.starts_with('.')));
+}
+
+#[tokio::test]
+async fn metadata_stands_beside_the_file() {
+    let root = TempDir::new().unwrap();
+    let store = FileStore::new(root.path());
+    let object = object(["{}\n"]);
+    let path = root.path().join("x");
+    // The file system the tests run on has attributes, or this proves nothing.
+    fs::write(&path, "").unwrap();
+    xattr::set(&path, "user.alluvium.test", b"").unwrap();
+    store.replace("x", &object).await.unwrap();
+    let value = xattr::get(&path, "user.alluvium.span-rows").unwrap();
+    assert_eq!(value.as_deref(), Some(&b"1"[..]));
+    assert_eq!(xattr::get(&path, "user.alluvium.test").unwrap(), None);
+    let found = store.describe("x").await.unwrap().unwrap();
+    let description = Description::from_metadata(&found.metadata).unwrap();
+    assert_eq!(description, object.description);
 }
 
 #[tokio::test]
 async fn replaces_whole_files_and_leaves_nothing_else() {
     let root = TempDir::new().unwrap();
     let store = FileStore::new(root.path());
-    store
-        .put("a/b/c.txt", &object(&["long ", "first ", "text\n"]))
-        .await
-        .unwrap();
-    store.put("a/b/c.txt", &object(&["short\n"])).await.unwrap();
-    store.put("ü/漢.txt", &object(&[])).await.unwrap();
+    let long = object(["long ", "first ", "text\n"]);
+    store.replace("a/b/c.txt", &long).await.unwrap();
+    let short = object(["short\n"]);
+    store.replace("a/b/c.txt", &short).await.unwrap();
+    let created = store.create("a/b/c.txt", &long).await.unwrap();
+    assert_eq!(created, Created::Exists);
+    store.create("ü/漢.txt", &object([""; 0])).await.unwrap();
     assert_eq!(
         fs::read_to_string(root.path().join("a/b/c.txt")).unwrap(),
         "short\n"
@@ -114,7 +149,7 @@ async fn a_reader_sees_one_of_two_writers_whole() {
         let store = FileStore::new(root.path());
         tokio::spawn(async move {
             for _ in 0..50 {
-                store.put("x/y", &object(&[text; 1_000])).await.unwrap();
+                store.replace("x/y", &object([text; 1_000])).await.unwrap();
             }
         })
     };
@@ -136,7 +171,7 @@ async fn refuses_keys_that_lead_elsewhere() {
     let root = TempDir::new().unwrap();
     let store = FileStore::new(root.path().join("in"));
     for key in ["", "..", "../x", "a/../../x", "/etc/x", "./x"] {
-        let refused = store.put(key, &object(&["x"])).await;
+        let refused = store.create(key, &object(["x"])).await;
         assert!(
             matches!(refused, Err(TargetError::Misconfigured(_))),
             "{key}: {refused:?}"
@@ -169,7 +204,7 @@ async fn check_says_what_a_person_must_put_right() {
             "{refused:?}"
         );
         // While running it may be a disk that comes back.
-        let refused = store.put("x", &object(&["x"])).await;
+        let refused = store.create("x", &object(["x"])).await;
         assert!(
             matches!(refused, Err(TargetError::Unavailable(_))),
             "{refused:?}"

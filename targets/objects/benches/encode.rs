@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use alluvium_objects::{
-    Compression, KeyTemplate, LineLayout, Object, ObjectSettings, ObjectTarget, Store,
+    Body, Compression, Created, Found, KeyTemplate, LineLayout, Listed, Object, ObjectSettings,
+    ObjectTarget, Store,
 };
 use alluvium_target::{Partition, Position, Span, SpanStart, Table, Target, TargetError};
 use arrow_array::{
@@ -135,11 +136,27 @@ struct Last(Arc<Mutex<Option<Object>>>);
 
 #[async_trait]
 impl Store for Last {
-    async fn put(&self, _key: &str, object: &Object) -> Result<(), TargetError> {
+    async fn create(&self, _key: &str, object: &Object) -> Result<Created, TargetError> {
         if let Ok(mut last) = self.0.lock() {
             *last = Some(object.clone());
         }
-        Ok(())
+        Ok(Created::New)
+    }
+
+    async fn replace(&self, key: &str, object: &Object) -> Result<(), TargetError> {
+        self.create(key, object).await.map(drop)
+    }
+
+    async fn describe(&self, _key: &str) -> Result<Option<Found>, TargetError> {
+        Ok(None)
+    }
+
+    async fn list(&self, _prefix: &str, _after: Option<&str>) -> Result<Vec<Listed>, TargetError> {
+        Ok(Vec::new())
+    }
+
+    async fn read(&self, key: &str) -> Result<Body, TargetError> {
+        Err(TargetError::Unavailable(format!("{key} is not kept")))
     }
 
     async fn check(&self) -> Result<(), TargetError> {

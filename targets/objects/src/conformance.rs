@@ -1,4 +1,5 @@
-//! Reads objects back, for the tests of stores: what [`alluvium_target::conformance`] wants to see.
+//! For the tests of stores: objects read back as [`alluvium_target::conformance`] wants to see them, and
+//! checks of the store itself.
 
 use std::io::Read;
 
@@ -7,6 +8,10 @@ use alluvium_target::conformance::{Output, Row};
 use serde_json::{Map, Value};
 
 use crate::{Compression, KeyTemplate, LineLayout, ObjectSettings};
+
+mod stores;
+
+pub use stores::{check_store, object};
 
 /// Settings under which [`read`] can tell the table of every row: the layout `rakam`, gzip at level 1.
 ///

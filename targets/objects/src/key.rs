@@ -11,6 +11,9 @@ use alluvium_target::{Span, Table, dead_letters};
 use crate::{Compression, LineLayout};
 
 mod name;
+mod read;
+
+pub use read::{KeyParts, read_dead_letters_key};
 
 /// S3's limit for a key, in bytes of UTF-8.
 const MAX_KEY: usize = 1024;

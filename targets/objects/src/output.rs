@@ -4,8 +4,8 @@ use alluvium_target::{Table, TargetError};
 use bytes::Bytes;
 use crc32fast::Hasher;
 
-use crate::gzip;
 use crate::line::LineWriter;
+use crate::{ContentHash, gzip};
 
 /// Text is compressed in pieces of about this many bytes, cut between lines. Events in one piece would be
 /// 1% smaller at level 1 and 3% at level 6; pieces of 16 KiB would be larger by a sixth and a third.
@@ -46,6 +46,8 @@ pub(crate) struct Output {
     /// Bytes in `pieces`.
     stored: u64,
     crc: Hasher,
+    /// What the lines so far are.
+    pub(crate) content: ContentHash,
     /// Bytes of text so far, in pieces or not.
     pub(crate) raw: u64,
     pub(crate) rows: u64,
@@ -60,6 +62,7 @@ impl Output {
             pieces: Vec::new(),
             stored: 0,
             crc: Hasher::new(),
+            content: ContentHash::default(),
             raw: 0,
             rows: 0,
         };
@@ -74,7 +77,11 @@ impl Output {
     /// Pieces are cut behind the same rows however the rows come in batches.
     pub(crate) fn add(&mut self, lines: &LineWriter<'_>, rows: usize) -> Result<(), TargetError> {
         for row in 0..rows {
+            let start = self.text.len();
             lines.write(row, &mut self.text);
+            if let Some([line @ .., b'\n']) = self.text.get(start..) {
+                self.content.add(line);
+            }
             if self.text.len() >= PIECE {
                 self.cut()?;
             }

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use alluvium_target::{Committed, Inserter, Span, SpanStart, Staged, Table, Target, TargetError};
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use crate::description::{Description, epoch_ms};
 use crate::line::{LineFormat, LineWriter};
 use crate::output::{Codec, Output};
 use crate::{Compression, KeyTemplate, LineLayout, Object, Store, key};
+use write::{Mode, SealedObject, write_all};
 
-/// How many objects of one span are put at a time.
-const PUTS_AT_ONCE: usize = 4;
+mod write;
+
+/// Which way of making objects this is: raised when the same rows would become other lines or keys, so
+/// that a span planned by another version is not mixed with them.
+const REVISION: u32 = 1;
 
 /// What an entry in a hash map costs beside its key and value, in bytes.
 const ENTRY_COST: usize = 16;
@@ -70,6 +74,7 @@ impl ObjectSettings {
 pub struct ObjectTarget<S> {
     store: Arc<S>,
     shared: Arc<Shared>,
+    overwrites: bool,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,25 @@ struct Shared {
     key: KeyTemplate,
     format: LineFormat,
     codec: Codec,
+}
+
+impl Shared {
+    fn shape(&self) -> String {
+        let layout = match self.format.layout {
+            LineLayout::Rakam => "rakam",
+            LineLayout::Flat => "flat",
+        };
+        let compression = match self.codec.compression {
+            Compression::Gzip => "gzip",
+            Compression::None => "none",
+        };
+        format!(
+            "objects/{REVISION} key={:?} layout={layout} compression={compression} time={:?} user={:?}",
+            self.key.to_string(),
+            self.format.time_field,
+            self.format.user_field,
+        )
+    }
 }
 
 impl<S: Store> ObjectTarget<S> {
@@ -104,13 +128,29 @@ impl<S: Store> ObjectTarget<S> {
         Ok(Self {
             store: Arc::new(store),
             shared: Arc::new(shared),
+            overwrites: false,
         })
     }
 
-    fn inserter(&self) -> ObjectInserter<S> {
+    /// The same target, replacing whatever stands under the keys of a span: to repair what is damaged.
+    #[must_use]
+    pub fn overwriting(self) -> Self {
+        Self {
+            overwrites: true,
+            ..self
+        }
+    }
+
+    fn inserter(&self, start: &SpanStart) -> ObjectInserter<S> {
         ObjectInserter {
             store: Arc::clone(&self.store),
             shared: Arc::clone(&self.shared),
+            mode: if self.overwrites {
+                Mode::Replace
+            } else {
+                Mode::Create(self.shared.codec.compression)
+            },
+            opened_ms: epoch_ms(start.opened),
             outputs: Vec::new(),
             of_table: HashMap::new(),
             of_key: HashMap::new(),
@@ -127,18 +167,24 @@ impl<S: Store> ObjectTarget<S> {
 
 #[async_trait]
 impl<S: Store> Target for ObjectTarget<S> {
-    fn begin(&self, _start: &SpanStart) -> Result<Box<dyn Inserter>, TargetError> {
-        Ok(Box::new(self.inserter()))
+    fn begin(&self, start: &SpanStart) -> Result<Box<dyn Inserter>, TargetError> {
+        Ok(Box::new(self.inserter(start)))
     }
 
     async fn check(&self) -> Result<(), TargetError> {
         self.store.check().await
+    }
+
+    fn shape(&self) -> String {
+        self.shared.shape()
     }
 }
 
 struct ObjectInserter<S> {
     store: Arc<S>,
     shared: Arc<Shared>,
+    mode: Mode,
+    opened_ms: i64,
     outputs: Vec<Output>,
     /// The output of each table met.
     of_table: HashMap<Table, usize>,
@@ -153,12 +199,6 @@ struct ObjectInserter<S> {
 struct Sealed {
     objects: Vec<SealedObject>,
     committed: Committed,
-}
-
-struct SealedObject {
-    key: String,
-    /// Taken away once it is durable.
-    object: Option<Object>,
 }
 
 impl<S: Store> ObjectInserter<S> {
@@ -214,14 +254,25 @@ impl<S: Store> ObjectInserter<S> {
         self.staged = Staged::default();
         self.of_table = HashMap::new();
         self.of_key = HashMap::new();
+        let span_objects = self.outputs.len() as u64;
+        let span_rows = self.outputs.iter().map(|output| output.rows).sum();
         for output in mem::take(&mut self.outputs) {
+            let description = Description {
+                span: span.clone(),
+                opened_ms: self.opened_ms,
+                rows: output.rows,
+                uncompressed_bytes: output.raw,
+                content: output.content,
+                span_objects,
+                span_rows,
+            };
             let rows = output.rows;
             let key = if output.table.is_dead_letters() {
                 key::dead_letters_key(span, self.shared.codec.compression)
             } else {
                 self.shared.key.key(&output.table, span)
             };
-            let object = object(output, span, self.shared.codec.compression);
+            let object = object(output, description, self.shared.codec.compression);
             let len = object.len();
             self.staged.memory += memory_of(&key, &object);
             self.staged.largest_output = self.staged.largest_output.max(len);
@@ -275,10 +326,10 @@ impl<S: Store> Inserter for ObjectInserter<S> {
     }
 
     async fn commit(&mut self, span: &Span) -> Result<Committed, TargetError> {
-        let store = Arc::clone(&self.store);
+        let (store, mode) = (Arc::clone(&self.store), self.mode);
         let sealed = self.finish(span)?;
         let committed = sealed.committed;
-        let result = put_all(&*store, &mut sealed.objects).await;
+        let result = write_all(&*store, &mut sealed.objects, mode).await;
         let left = sealed.objects.iter().filter_map(|sealed| {
             let object = sealed.object.as_ref()?;
             Some(memory_of(&sealed.key, object))
@@ -288,63 +339,17 @@ impl<S: Store> Inserter for ObjectInserter<S> {
     }
 }
 
-/// Puts what is not yet durable, some at a time. After a failure it starts no more, but waits for those
-/// under way: what they have done need not be done again.
-async fn put_all<S: Store>(store: &S, objects: &mut [SealedObject]) -> Result<(), TargetError> {
-    let put = |sealed: &mut SealedObject| {
-        // A key and a list of references: cheap to clone.
-        let waiting = sealed
-            .object
-            .clone()
-            .map(|object| (sealed.key.clone(), object));
-        waiting.map(|(key, object)| async move { store.put(&key, &object).await })
-    };
-    let mut failure = None;
-    let mut waiting = objects.iter_mut().filter(|sealed| sealed.object.is_some());
-    let mut running = FuturesUnordered::new();
-    loop {
-        while failure.is_none() && running.len() < PUTS_AT_ONCE {
-            let Some(sealed) = waiting.next() else { break };
-            if let Some(put) = put(sealed) {
-                running.push(async move { (put.await, sealed) });
-            }
-        }
-        match running.next().await {
-            None => break,
-            Some((Ok(()), sealed)) => sealed.object = None,
-            Some((Err(error), _)) => failure = failure.or(Some(error)),
-        }
-    }
-    failure.map_or(Ok(()), Err)
-}
-
-fn object(output: Output, span: &Span, compression: Compression) -> Object {
+fn object(output: Output, description: Description, compression: Compression) -> Object {
     let content_type = match compression {
         Compression::Gzip => "application/gzip",
         Compression::None => "application/x-ndjson",
     };
-    let metadata = vec![
-        ("topic", ascii(span.partition.topic())),
-        ("partition", span.partition.number().to_string()),
-        ("from", span.from.to_string()),
-        ("to", span.to.to_string()),
-        ("rows", output.rows.to_string()),
-        ("uncompressed-bytes", output.raw.to_string()),
-    ];
     Object {
         body: output.finish(),
         content_type,
         content_encoding: None,
-        metadata,
+        description,
     }
-}
-
-/// A topic's name as stores that note metadata in headers take it; Kafka's are so already.
-fn ascii(topic: &str) -> String {
-    topic
-        .chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
-        .collect()
 }
 
 fn entry_cost(table: &Table) -> usize {

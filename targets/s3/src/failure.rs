@@ -30,8 +30,11 @@ enum Cure {
 }
 
 const BUCKET: &str = "create the bucket or correct target.aws.s3-bucket";
-const RIGHTS: &str = "the credentials need s3:PutObject and s3:AbortMultipartUpload on the \
-    bucket's objects (and the use of its KMS key, if it has one)";
+const RIGHTS: &str = "the credentials need s3:PutObject, s3:AbortMultipartUpload and s3:GetObject on \
+    the bucket's objects (and the use of its KMS key, if it has one)";
+const READ_RIGHTS: &str = "the credentials need s3:GetObject on the bucket's objects, to compare what \
+    stands there already; without s3:ListBucket on the bucket, S3 says the same of an object that is missing";
+const LIST_RIGHTS: &str = "the credentials need s3:ListBucket on the bucket";
 const KEYS: &str = "correct target.access-key and target.secret-access-key, or the credentials of \
     the environment";
 const REGION: &str = "set target.aws.region to the bucket's region";
@@ -75,6 +78,40 @@ impl Failure {
         Self {
             text,
             cure: Cure::Person(ENDPOINT),
+        }
+    }
+
+    /// The same, seen while reading: other rights are needed than for writing.
+    pub(crate) fn of_reading(self) -> Self {
+        self.instead_of_rights(READ_RIGHTS)
+    }
+
+    /// The same, seen while listing.
+    pub(crate) fn of_listing(self) -> Self {
+        self.instead_of_rights(LIST_RIGHTS)
+    }
+
+    fn instead_of_rights(self, advice: &'static str) -> Self {
+        let cure = match self.cure {
+            Cure::Person(RIGHTS) => Cure::Person(advice),
+            other => other,
+        };
+        Self { cure, ..self }
+    }
+
+    /// A body that ended before its length.
+    pub(crate) fn cut_off(doing: &str, missing: u64) -> Self {
+        Self {
+            text: format!("{doing}: {missing} bytes are missing at the end"),
+            cure: Cure::Time,
+        }
+    }
+
+    /// A body that could not be read on.
+    pub(crate) fn of_body(doing: &str, error: &(dyn Error + 'static)) -> Self {
+        Self {
+            text: format!("{doing}: {}", causes(error)),
+            cure: Cure::Time,
         }
     }
 
@@ -146,10 +183,12 @@ fn cure_of_answer(status: u16, code: &str) -> Cure {
         | "InternalError"
         | "ServiceUnavailable"
         | "OperationAborted"
+        | "ConditionalRequestConflict"
         | "NoSuchUpload"
         | "BadDigest"
         | "XAmzContentChecksumMismatch"
         | "IncompleteBody" => Cure::Time,
+        "NoSuchKey" => Cure::Time,
         "NoSuchBucket" | "InvalidBucketName" => Cure::Person(BUCKET),
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"

@@ -1,5 +1,6 @@
 //! One object in several requests: visible only when the last one, which joins the parts, succeeds.
 
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -8,6 +9,8 @@ use alluvium_objects::Object;
 
 use crate::body::Payload;
 use crate::failure::Failure;
+use crate::guard::{Guard, Refusal};
+use crate::read;
 use crate::store::S3Store;
 
 /// Parts of one object on their way at a time.
@@ -24,13 +27,18 @@ fn part_size(len: u64, wanted: u64) -> u64 {
 
 /// Uploads in parts. A failed upload is taken back as far as the server still listens; what remains
 /// of one that could not be costs money until a lifecycle rule of the bucket removes it.
-pub(crate) async fn put(store: &S3Store, key: &str, object: &Object) -> Result<(), Failure> {
+pub(crate) async fn put(
+    store: &S3Store,
+    key: &str,
+    object: &Object,
+    guard: Guard,
+) -> Result<(), Refusal> {
     let doing = format!("begin the upload of {}", store.name(key));
-    let upload = create(store, key, object, &doing).await?;
+    let upload = begin(store, key, Some(object), &doing).await?;
     let size = part_size(object.len(), store.settings().part_size);
     let result = match send_parts(store, key, &upload, &object.body, size).await {
-        Ok(parts) => complete(store, key, &upload, parts).await,
-        Err(failure) => Err(failure),
+        Ok(parts) => complete(store, key, &upload, parts, guard).await,
+        Err(failure) => Err(failure.into()),
     };
     if result.is_err()
         && let Err(failure) = abort(store, key, &upload).await
@@ -40,11 +48,11 @@ pub(crate) async fn put(store: &S3Store, key: &str, object: &Object) -> Result<(
     result
 }
 
-/// Begins an upload and returns its id. `doing` names that in messages.
-pub(crate) async fn create(
+/// Begins an upload, of an object or only to try, and returns its id. `doing` names that in messages.
+pub(crate) async fn begin(
     store: &S3Store,
     key: &str,
-    object: &Object,
+    object: Option<&Object>,
     doing: &str,
 ) -> Result<String, Failure> {
     let _turn = store.turn().await;
@@ -53,16 +61,19 @@ pub(crate) async fn create(
         .create_multipart_upload()
         .bucket(store.bucket())
         .key(key)
-        .content_type(object.content_type)
-        .set_content_encoding(object.content_encoding.map(Into::into))
         .set_checksum_algorithm(
             store
                 .settings()
                 .checksums
                 .then_some(ChecksumAlgorithm::Crc32),
         );
-    for (name, value) in &object.metadata {
-        request = request.metadata(*name, value);
+    if let Some(object) = object {
+        request = request
+            .content_type(object.content_type)
+            .set_content_encoding(object.content_encoding.map(Into::into));
+        for (name, value) in object.description.to_metadata() {
+            request = request.metadata(name, value);
+        }
     }
     let answer = request
         .customize()
@@ -129,38 +140,41 @@ async fn send_part(
         .build())
 }
 
-/// Joins the parts. Repeated after a lost answer it may find the upload gone: the caller then sends
-/// the same object again.
+/// Joins the parts. Repeated by the SDK after a lost answer it may find the upload gone, since it was
+/// joined: what stands there then tells.
 async fn complete(
     store: &S3Store,
     key: &str,
     upload: &str,
     parts: Vec<CompletedPart>,
-) -> Result<(), Failure> {
-    let _turn = store.turn().await;
+    guard: Guard,
+) -> Result<(), Refusal> {
+    let turn = store.turn().await;
     let request = store
         .client()
         .complete_multipart_upload()
         .bucket(store.bucket())
         .key(key)
         .upload_id(upload)
+        .set_if_none_match(guard.header())
         .multipart_upload(
             CompletedMultipartUpload::builder()
                 .set_parts(Some(parts))
                 .build(),
         );
-    match request
+    let answer = request
         .customize()
         .config_override(store.pace().patient())
         .send()
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::of(
-            &format!("finish the upload of {}", store.name(key)),
-            &error,
-        )),
+        .await;
+    drop(turn);
+    let Err(error) = answer else { return Ok(()) };
+    let doing = format!("finish the upload of {}", store.name(key));
+    let gone = error.code() == Some("NoSuchUpload");
+    if gone && guard == Guard::IfAbsent && matches!(read::describe(store, key).await, Ok(Some(_))) {
+        return Err(Refusal::Exists(Failure::of(&doing, &error)));
     }
+    Err(Refusal::of(&doing, guard, &error))
 }
 
 /// Takes an upload back, with its parts.

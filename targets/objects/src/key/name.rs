@@ -46,6 +46,16 @@ pub(super) fn encode(name: &str, reserved: &str, out: &mut String) {
     }
 }
 
+/// Whether [`encode`] may have made this text. Says yes to every text it makes, and no to what is unsafe.
+pub(super) fn may_be_encoded(text: &str, reserved: &str) -> bool {
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '%' | '~');
+    (1..=MAX_LEN).contains(&text.len())
+        && text.chars().all(kept)
+        && !text.starts_with('.')
+        && !text.ends_with('.')
+        && !text.starts_with(reserved)
+}
+
 fn percent(c: char, out: &mut String) {
     for byte in c.encode_utf8(&mut [0; 4]).bytes() {
         push_hex(byte, '%', out);
@@ -159,6 +169,7 @@ mod tests {
             prop_assert!(!encoded.starts_with("_dead_letters"));
             let safe = |c: char| c.is_alphanumeric() || "-_.%~".contains(c);
             prop_assert!(encoded.chars().all(safe));
+            prop_assert!(may_be_encoded(&encoded, "_dead_letters"));
         }
 
         #[test]

@@ -183,14 +183,61 @@ fn tables_share_an_object_where_the_key_does_not_name_them() {
     assert!(!of("a", "x").is_dead_letters());
 }
 
+#[test]
+fn keys_are_read_back() {
+    let template =
+        KeyTemplate::parse("raw/{{1}}{project}/{topic}-{partition}-{from}-{to}.gz").unwrap();
+    assert_eq!(template.prefix(), "raw/{1}");
+    let parts = |topic: &str| KeyParts {
+        topic: topic.to_owned(),
+        partition: 3,
+        from: Position::at(10),
+        to: Position::at(20),
+    };
+    assert_eq!(
+        template.read("raw/{1}shop/a-b-3-10-20.gz"),
+        Some(parts("a-b"))
+    );
+    assert_eq!(
+        template.read("raw/{1}shop/a-7-3-10-20.gz"),
+        Some(parts("a-7"))
+    );
+    for other in [
+        "",
+        "raw/{1}shop/a-b-3-10-20",
+        "raw/{1}shop/a-b-3-10-20.gz/",
+        "raw/{1}shop/more/a-b-3-10-20.gz",
+        "raw/{1}/a-b-3-10-20.gz",
+        "raw/{1}shop/-3-10-20.gz",
+        "raw/{1}shop/a-b-03-10-20.gz",
+        "raw/{1}shop/a-b-3-10-99999999999999999999.gz",
+        "raw/{1}shop/a b-3-10-20.gz",
+        "raw/{1}_dead_letters/a-b-3-10-20.gz",
+    ] {
+        assert_eq!(template.read(other), None, "{other}");
+    }
+    // A number that stands there twice is one number.
+    let twice = KeyTemplate::parse("{from}/{topic}-{partition}-{from}-{to}5").unwrap();
+    assert_eq!(twice.prefix(), "");
+    assert_eq!(twice.read("10/a-b-3-10-205"), Some(parts("a-b")));
+    assert_eq!(twice.read("11/a-b-3-10-205"), None);
+    assert_eq!(
+        read_dead_letters_key("_dead_letters/a-b-3-10-20.ndjson"),
+        Some(parts("a-b"))
+    );
+    assert_eq!(read_dead_letters_key("_dead_letters/a-b-3-10-20"), None);
+    assert_eq!(read_dead_letters_key("shop/a-b-3-10-20.ndjson"), None);
+}
+
 /// Templates of the accepted kind, some of them far from the default.
-const TEMPLATES: [&str; 6] = [
+const TEMPLATES: [&str; 7] = [
     "{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz",
     "{partition}-{from}-{project}-{to}/{collection}/{topic}",
     "p={project}/c={collection}/t={topic}/{partition}/{from}/{to}",
     "{to}.{from}.{topic}.{partition}/1{collection}2/3{project}4",
     "x/{from}-{to}/{partition}_{topic}/{project}.{partition}/{collection}",
     "{collection}/{project}/{from}-{topic}/{partition}-{to}-{from}",
+    "7{from}-{to}8/9{partition}0/1{topic}2/{project}/{collection}/3",
 ];
 
 fn name() -> impl Strategy<Value = String> {
@@ -246,6 +293,32 @@ proptest! {
                 prop_assert_eq!(other, Some(of_span));
             }
         }
+    }
+
+    #[test]
+    fn every_key_is_read_back((table, span) in source(), template in prop::sample::select(&TEMPLATES[..])) {
+        let template = KeyTemplate::parse(template).unwrap();
+        let parts = Some(KeyParts {
+            topic: KeyTemplate::topic_text(span.partition.topic()),
+            partition: span.partition.number(),
+            from: span.from,
+            to: span.to,
+        });
+        let key = template.key(&table, &span);
+        prop_assert!(key.starts_with(template.prefix()));
+        prop_assert_eq!(&template.read(&key), &parts);
+        prop_assert_eq!(read_dead_letters_key(&key), None);
+        for compression in [Compression::Gzip, Compression::None] {
+            let letters = dead_letters_key(&span, compression);
+            prop_assert_eq!(&read_dead_letters_key(&letters), &parts);
+            prop_assert_eq!(template.read(&letters), None);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_reading_panic(key in any::<String>(), template in prop::sample::select(&TEMPLATES[..])) {
+        let _ = KeyTemplate::parse(template).unwrap().read(&key);
+        let _ = read_dead_letters_key(&key);
     }
 
     #[test]

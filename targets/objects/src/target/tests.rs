@@ -7,23 +7,27 @@ use std::time::{Duration, SystemTime};
 
 use alluvium_target::{Partition, Position};
 use arrow_array::{ArrayRef, Float32Array, Int64Array, StringArray};
+use futures_util::stream::{self, StreamExt as _};
 use proptest::prelude::*;
 
+use super::write::WRITES_AT_ONCE;
 use super::*;
+use crate::{Body, ContentHash, Created, Found, Listed};
 
 /// A store in memory that can fail and counts what is under way.
 #[derive(Debug, Default)]
 struct Shelf {
     objects: Mutex<BTreeMap<String, Object>>,
+    /// Keeps no metadata, as some places.
+    forgetful: bool,
     puts: Mutex<Vec<String>>,
     failing: Mutex<Vec<String>>,
     running: AtomicUsize,
     most: AtomicUsize,
 }
 
-#[async_trait]
-impl Store for Shelf {
-    async fn put(&self, key: &str, object: &Object) -> Result<(), TargetError> {
+impl Shelf {
+    async fn put(&self, key: &str, object: &Object, replace: bool) -> Result<Created, TargetError> {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(running, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -38,11 +42,53 @@ impl Store for Shelf {
         {
             return Err(TargetError::Unavailable(format!("{key} was told to fail")));
         }
-        self.objects
-            .lock()
-            .unwrap()
-            .insert(key.to_owned(), object.clone());
-        Ok(())
+        let mut objects = self.objects.lock().unwrap();
+        if !replace && objects.contains_key(key) {
+            return Ok(Created::Exists);
+        }
+        objects.insert(key.to_owned(), object.clone());
+        Ok(Created::New)
+    }
+}
+
+#[async_trait]
+impl Store for Shelf {
+    async fn create(&self, key: &str, object: &Object) -> Result<Created, TargetError> {
+        self.put(key, object, false).await
+    }
+
+    async fn replace(&self, key: &str, object: &Object) -> Result<(), TargetError> {
+        self.put(key, object, true).await.map(drop)
+    }
+
+    async fn describe(&self, key: &str) -> Result<Option<Found>, TargetError> {
+        let objects = self.objects.lock().unwrap();
+        Ok(objects.get(key).map(|object| {
+            let metadata = object.description.to_metadata().into_iter();
+            let metadata = metadata.map(|(name, value)| (name.to_owned(), value));
+            Found {
+                len: object.len(),
+                metadata: metadata.filter(|_| !self.forgetful).collect(),
+            }
+        }))
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, TargetError> {
+        let objects = self.objects.lock().unwrap();
+        let listed = objects.iter().map(|(key, object)| Listed {
+            key: key.clone(),
+            len: object.len(),
+        });
+        let wanted = |listed: &Listed| {
+            listed.key.starts_with(prefix) && after.is_none_or(|after| *listed.key > *after)
+        };
+        Ok(listed.filter(wanted).take(2).collect())
+    }
+
+    async fn read(&self, key: &str) -> Result<Body, TargetError> {
+        let object = self.objects.lock().unwrap().get(key).cloned();
+        let object = object.ok_or_else(|| TargetError::Unavailable(format!("no {key}")))?;
+        Ok(stream::iter(object.body.into_iter().map(Ok)).boxed())
     }
 
     async fn check(&self) -> Result<(), TargetError> {
@@ -51,6 +97,11 @@ impl Store for Shelf {
 }
 
 impl Shelf {
+    fn scribble(&self, key: &str, text: &'static str) {
+        let mut objects = self.objects.lock().unwrap();
+        objects.get_mut(key).unwrap().body = vec![text.into()];
+    }
+
     fn keys(&self) -> Vec<String> {
         self.objects.lock().unwrap().keys().cloned().collect()
     }
@@ -99,15 +150,16 @@ fn span() -> Span {
     }
 }
 
+fn start() -> SpanStart {
+    SpanStart {
+        partition: span().partition,
+        from: span().from,
+        opened: SystemTime::UNIX_EPOCH + Duration::from_millis(1_234),
+    }
+}
+
 fn begin(target: &ObjectTarget<Shelf>) -> Box<dyn Inserter> {
-    let opened = SystemTime::UNIX_EPOCH;
-    target
-        .begin(&SpanStart {
-            partition: span().partition,
-            from: span().from,
-            opened,
-        })
-        .unwrap()
+    target.begin(&start()).unwrap()
 }
 
 fn rows(ids: std::ops::Range<i64>, filler: usize) -> RecordBatch {
@@ -154,6 +206,12 @@ async fn conforms() {
     }
 
     conformance::run(&Shelves).await;
+    crate::conformance::check_store(&Shelf::default(), "").await;
+    let forgetful = Shelf {
+        forgetful: true,
+        ..Shelf::default()
+    };
+    crate::conformance::check_store(&forgetful, "").await;
 }
 
 #[tokio::test]
@@ -186,19 +244,122 @@ async fn tables_share_an_object_if_the_template_says_so() {
         (object.content_type, object.content_encoding),
         ("application/x-ndjson", None)
     );
-    let expected = [
-        ("topic", "ev"),
-        ("partition", "1"),
-        ("from", "5"),
-        ("to", "9"),
-        ("rows", "2"),
-    ]
-    .map(|(name, value)| (name, value.to_owned()));
-    assert_eq!(object.metadata[..5], expected);
+    let expected = Description {
+        span: span(),
+        opened_ms: 1_234,
+        rows: 2,
+        uncompressed_bytes: text.len() as u64,
+        content: ContentHash::of(text.lines().map(str::as_bytes)),
+        span_objects: 2,
+        span_rows: 3,
+    };
+    assert_eq!(object.description, expected);
+}
+
+/// Commits some rows, in batches of `size`, of two tables in turns.
+async fn commit_rows(
+    target: &ObjectTarget<Shelf>,
+    count: i64,
+    size: usize,
+) -> Result<Committed, TargetError> {
+    let mut inserter = begin(target);
+    for from in (0..count).step_by(size) {
+        let batch = rows(from..(from + size as i64).min(count), 1);
+        inserter.add(&Table::new("p", "a"), &batch).unwrap();
+        inserter.add(&Table::new("p", "b"), &batch).unwrap();
+    }
+    inserter.seal(&span()).unwrap();
+    inserter.commit(&span()).await
+}
+
+fn shared_key_target(forgetful: bool, compression: Compression) -> ObjectTarget<Shelf> {
+    let template = "{project}/{topic}-{partition}-{from}-{to}";
+    let shelf = Shelf {
+        forgetful,
+        ..Shelf::default()
+    };
+    ObjectTarget::new(shelf, settings(template, LineLayout::Rakam, compression)).unwrap()
+}
+
+#[tokio::test]
+async fn what_stands_there_is_success_if_it_is_the_same_and_else_a_conflict() {
+    for compression in [Compression::Gzip, Compression::None] {
+        for forgetful in [false, true] {
+            let target = shared_key_target(forgetful, compression);
+            let first = commit_rows(&target, 10, 10).await.unwrap();
+            let bytes = target.store().bytes("p/ev-1-5-9");
+            // Other batches give other bytes of the same lines.
+            let again = commit_rows(&target, 10, 3).await.unwrap();
+            assert_eq!((first.rows, again.rows), (20, 20));
+            for other in [9, 11] {
+                let refused = commit_rows(&target, other, 10).await;
+                let Err(TargetError::Conflict(why)) = refused else {
+                    panic!("{refused:?}")
+                };
+                let counts = ["20 rows".to_owned(), format!("{} rows", 2 * other)];
+                for part in counts.iter().map(String::as_str).chain(["`p/ev-1-5-9`"]) {
+                    assert!(why.contains(part), "{part} is not in {why}");
+                }
+            }
+            assert_eq!(target.store().bytes("p/ev-1-5-9"), bytes);
+            // Repair writes it all the same.
+            let target = target.overwriting();
+            assert_eq!(commit_rows(&target, 11, 10).await.unwrap().rows, 22);
+            assert_ne!(target.store().bytes("p/ev-1-5-9"), bytes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_object_is_a_conflict() {
+    let target = shared_key_target(true, Compression::Gzip);
+    commit_rows(&target, 1, 1).await.unwrap();
+    target.store().scribble("p/ev-1-5-9", "somebody else's");
+    let refused = commit_rows(&target, 1, 1).await;
+    let Err(TargetError::Conflict(why)) = refused else {
+        panic!("{refused:?}")
+    };
+    for part in [
+        "`p/ev-1-5-9`",
+        "15 bytes",
+        "no gzip",
+        "`topic`",
+        "Move that object",
+    ] {
+        assert!(why.contains(part), "{part} is not in {why}");
+    }
+}
+
+#[test]
+fn the_shape_is_what_shapes_names_and_lines() {
+    let of = |change: fn(&mut ObjectSettings)| {
+        let template = "{project}/{collection}/{topic}-{partition}-{from}-{to}";
+        let mut settings = settings(template, LineLayout::Rakam, Compression::Gzip);
+        change(&mut settings);
+        ObjectTarget::new(Shelf::default(), settings)
+            .unwrap()
+            .shape()
+    };
+    let usual = of(|_| {});
     assert_eq!(
-        object.metadata[5],
-        ("uncompressed-bytes", text.len().to_string())
+        usual,
+        "objects/1 key=\"{project}/{collection}/{topic}-{partition}-{from}-{to}\" layout=rakam \
+         compression=gzip time=\"_time\" user=\"_user\""
     );
+    assert_eq!(of(|settings| settings.level = 9), usual);
+    let changes: [fn(&mut ObjectSettings); 5] = [
+        |settings| settings.layout = LineLayout::Flat,
+        |settings| settings.compression = Compression::None,
+        |settings| settings.time_field = "t".into(),
+        |settings| settings.user_field = "u".into(),
+        |settings| {
+            let text = "x/{project}/{collection}/{topic}-{partition}-{from}-{to}";
+            settings.key = KeyTemplate::parse(text).unwrap();
+        },
+    ];
+    for change in changes {
+        assert_ne!(of(change), usual);
+    }
 }
 
 #[tokio::test]
@@ -232,7 +393,7 @@ async fn a_repeated_commit_puts_only_what_is_missing() {
     assert_eq!(puts.len(), 19 + 4);
     assert_eq!(target.store().keys().len(), 20);
     let most = target.store().most.load(Ordering::SeqCst);
-    assert_eq!(most, PUTS_AT_ONCE);
+    assert_eq!(most, WRITES_AT_ONCE);
 
     assert_eq!(inserter.commit(&span()).await.unwrap(), committed);
     assert_eq!(target.store().puts.lock().unwrap().len(), puts.len());
@@ -415,7 +576,7 @@ proptest! {
         let mut written = Vec::new();
         for (shrinks, piecewise) in [(false, false), (true, false), (true, true)] {
             let target = default_target();
-            let mut inserter = target.inserter();
+            let mut inserter = target.inserter(&start());
             let mut next = 0;
             for step in &steps {
                 match *step {

@@ -1,11 +1,14 @@
 //! The store against a stand-in server: what goes over the wire, and what every kind of failure
 //! becomes.
 
+mod guard;
+mod reading;
 mod stand_in;
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use alluvium_objects::{Object, Store as _};
+use alluvium_objects::{Created, Object, Store as _, conformance};
 use alluvium_target::TargetError;
 use bytes::Bytes;
 
@@ -48,10 +51,8 @@ async fn store(server: &StandIn) -> S3Store {
 
 fn object(pieces: &[&'static str]) -> Object {
     Object {
-        body: pieces.iter().copied().map(Bytes::from).collect(),
         content_type: "application/gzip",
-        content_encoding: None,
-        metadata: vec![("topic", "clicks".into()), ("from", "7".into())],
+        ..conformance::object(pieces.iter().copied())
     }
 }
 
@@ -64,7 +65,7 @@ fn large() -> Object {
     }
 }
 
-fn unavailable(result: Result<(), TargetError>) -> String {
+fn unavailable<T: Debug>(result: Result<T, TargetError>) -> String {
     match result {
         Err(TargetError::Unavailable(text)) => {
             assert!(!text.contains(SECRET) && !text.contains(ACCESS), "{text}");
@@ -74,7 +75,7 @@ fn unavailable(result: Result<(), TargetError>) -> String {
     }
 }
 
-fn misconfigured(result: Result<(), TargetError>) -> String {
+fn misconfigured<T: Debug>(result: Result<T, TargetError>) -> String {
     match result {
         Err(TargetError::Misconfigured(text)) => {
             assert!(!text.contains(SECRET) && !text.contains(ACCESS), "{text}");
@@ -91,7 +92,7 @@ async fn a_put_is_one_request_with_everything_in_it() {
     let named = server.endpoint.replace("127.0.0.1", "localhost");
     let store = store_with(&server, |s| s.endpoint = Some(named)).await;
     store
-        .put("a/b c%é", &object(&["123", "", "456789"]))
+        .create("a/b c%é", &object(&["123", "", "456789"]))
         .await
         .unwrap();
     let seen = server.seen();
@@ -105,6 +106,7 @@ async fn a_put_is_one_request_with_everything_in_it() {
     assert_eq!(seen[0].header("content-encoding"), "");
     assert_eq!(seen[0].header("x-amz-meta-topic"), "clicks");
     assert_eq!(seen[0].header("x-amz-meta-from"), "7");
+    assert_eq!(seen[0].header("x-amz-meta-span-objects"), "1");
     assert_eq!(seen[0].header("x-amz-checksum-crc32"), "y/Q5Jg==");
     assert_eq!(seen[0].header("x-amz-trailer"), "");
     assert_eq!(seen[0].header("transfer-encoding"), "");
@@ -115,7 +117,7 @@ async fn checksums_can_be_left_out() {
     let server = StandIn::start([Answer::ok()]).await;
     store_with(&server, |s| s.checksums = false)
         .await
-        .put("k", &object(&["123"]))
+        .create("k", &object(&["123"]))
         .await
         .unwrap();
     let seen = server.seen();
@@ -130,7 +132,11 @@ async fn checksums_can_be_left_out() {
 #[tokio::test]
 async fn an_empty_object_is_put() {
     let server = StandIn::start([Answer::ok()]).await;
-    store(&server).await.put("k", &object(&[])).await.unwrap();
+    store(&server)
+        .await
+        .create("k", &object(&[]))
+        .await
+        .unwrap();
     assert_eq!(server.seen()[0].header("content-length"), "0");
 }
 
@@ -165,7 +171,7 @@ async fn every_error_answer_is_told_apart() {
         let store = store(&server).await;
         for text in [
             unavailable(store.check().await),
-            unavailable(store.put("a/key", &object(&["x"])).await),
+            unavailable(store.create("a/key", &object(&["x"])).await),
         ] {
             assert!(
                 text.contains(&format!("{status}")) && text.contains(code),
@@ -182,7 +188,7 @@ async fn every_error_answer_is_told_apart() {
         let store = store(&server).await;
         for text in [
             misconfigured(store.check().await),
-            unavailable(store.put("a/key", &object(&["x"])).await),
+            unavailable(store.create("a/key", &object(&["x"])).await),
         ] {
             assert!(text.contains(format!("{status} {code}").trim()), "{text}");
             assert!(
@@ -199,7 +205,7 @@ async fn a_short_disturbance_is_not_heard_of() {
     let server = StandIn::start(answers).await;
     store(&server)
         .await
-        .put("key", &object(&["12", "34"]))
+        .create("key", &object(&["12", "34"]))
         .await
         .unwrap();
     let seen = server.seen();
@@ -215,7 +221,7 @@ async fn a_lost_answer_leads_to_the_same_put_again() {
     let server = StandIn::start([Answer::Lost, Answer::ok()]).await;
     store(&server)
         .await
-        .put("key", &object(&["1234"]))
+        .create("key", &object(&["1234"]))
         .await
         .unwrap();
     let seen = server.seen();
@@ -229,14 +235,14 @@ async fn a_lost_answer_leads_to_the_same_put_again() {
 #[tokio::test]
 async fn a_reset_within_the_body_keeps_the_rows() {
     let server = StandIn::start([Answer::Reset]).await;
-    let text = unavailable(store(&server).await.put("key", &large()).await);
+    let text = unavailable(store(&server).await.create("key", &large()).await);
     assert!(text.contains("s3://events/key"), "{text}");
     let body = Object {
         body: large().body,
         ..object(&[])
     };
     let store = store_with(&server, |s| s.single_put_max = u64::MAX).await;
-    let text = unavailable(store.put("key", &body).await);
+    let text = unavailable(store.create("key", &body).await);
     assert!(text.contains("put s3://events/key"), "{text}");
 }
 
@@ -244,7 +250,7 @@ async fn a_reset_within_the_body_keeps_the_rows() {
 async fn no_answer_ends_in_time() {
     let server = StandIn::start([Answer::Silence]).await;
     let begun = Instant::now();
-    let text = unavailable(store(&server).await.put("key", &object(&["x"])).await);
+    let text = unavailable(store(&server).await.create("key", &object(&["x"])).await);
     assert!(
         text.contains("timeout") || text.contains("timed out"),
         "{text}"
@@ -271,7 +277,7 @@ async fn a_larger_body_gets_more_time() {
     let store = S3Store::connect_at(settings(&server.endpoint), pace)
         .await
         .unwrap();
-    store.put("key", &object(&["xx"])).await.unwrap();
+    store.create("key", &object(&["xx"])).await.unwrap();
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -283,7 +289,7 @@ async fn a_server_that_is_not_there_is_unavailable() {
     let store = S3Store::connect_at(settings(&endpoint), pace())
         .await
         .unwrap();
-    let text = unavailable(store.put("key", &object(&["x"])).await);
+    let text = unavailable(store.create("key", &object(&["x"])).await);
     assert!(text.contains("refused"), "{text}");
     unavailable(store.check().await);
 }
@@ -304,7 +310,7 @@ async fn a_large_object_goes_in_parts() {
         s.single_put_max = 1 << 20;
         s.part_size = 5 << 20;
     });
-    store.await.put("key", &large()).await.unwrap();
+    store.await.create("key", &large()).await.unwrap();
     let mut seen = server.seen();
     assert_eq!(seen[0].line, "POST /events/key?uploads");
     assert_eq!(seen[0].header("x-amz-checksum-algorithm"), "CRC32");
@@ -357,7 +363,7 @@ async fn a_failed_upload_is_taken_back() {
     ] {
         let server = StandIn::start(answers).await;
         let store = store_with(&server, |s| s.single_put_max = 1 << 20).await;
-        let text = unavailable(store.put("key", &large()).await);
+        let text = unavailable(store.create("key", &large()).await);
         assert!(
             text.contains(word) && text.contains("s3://events/key"),
             "{text}"
@@ -383,13 +389,14 @@ async fn a_check_begins_an_upload_and_leaves_nothing() {
         server.lines(),
         [
             format!("POST {key}?uploads"),
-            format!("DELETE {key}?x-id=AbortMultipartUpload&uploadId=up")
+            format!("DELETE {key}?x-id=AbortMultipartUpload&uploadId=up"),
+            format!("HEAD {key}"),
         ]
     );
 }
 
 #[tokio::test]
-async fn a_check_passes_without_the_right_to_abort() {
+async fn a_check_passes_without_the_right_to_abort_and_to_read() {
     let server = StandIn::start([Answer::upload(), Answer::error(403, "AccessDenied")]).await;
     store(&server).await.check().await.unwrap();
 }
@@ -407,7 +414,7 @@ async fn requests_wait_for_their_turn() {
     let server = StandIn::start([Answer::Late(Duration::from_millis(20))]).await;
     let store = store(&server).await;
     let object = object(&["x"]);
-    let puts = (0..100).map(|_| store.put("key", &object));
+    let puts = (0..100).map(|_| store.create("key", &object));
     for result in futures_util::future::join_all(puts).await {
         result.unwrap();
     }

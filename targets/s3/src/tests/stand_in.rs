@@ -12,6 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) enum Answer {
     /// A status, headers (each line ended) and a body.
     Reply(u16, String, String),
+    /// What a look at the first object that was sent says: its metadata and no body.
+    Stored,
+    /// Less of a body than its length, and the connection closed.
+    Short,
     /// As `Reply(200, …)`, after a while.
     Late(Duration),
     /// The connection is reset before the body is read.
@@ -156,8 +160,14 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
                 state.lock().unwrap().seen.push(request);
                 return std::future::pending().await;
             }
+            Answer::Short => {
+                let text = "HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n12345";
+                return stream.write_all(text.as_bytes()).await;
+            }
+            Answer::Stored => Some((200, metadata(state), String::new())),
             Answer::Lost | Answer::Reset => None,
         };
+        let is_look = request.line.starts_with("HEAD ");
         {
             let mut state = state.lock().unwrap();
             state.seen.push(request);
@@ -168,8 +178,25 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         };
         let len = body.len();
         let text = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {len}\r\n\r\n{body}");
+        let text = if is_look {
+            text.strip_suffix(body.as_str()).unwrap_or(&text)
+        } else {
+            &text
+        };
         stream.write_all(text.as_bytes()).await?;
     }
+}
+
+/// The metadata the first object came with, as header lines.
+fn metadata(state: &Mutex<State>) -> String {
+    let state = state.lock().unwrap();
+    let headers = &state.seen[0].headers;
+    let metadata = headers
+        .iter()
+        .filter(|(name, _)| name.starts_with("x-amz-meta-"));
+    metadata
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
 }
 
 async fn head(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {

@@ -1,0 +1,140 @@
+use std::io::Write as _;
+
+use flate2::GzBuilder;
+use futures_util::stream;
+use proptest::prelude::*;
+
+use super::*;
+use crate::gzip;
+
+const TEXT: &[u8] = b"{\"a\":1}\n\n{\"b\":\"\xc3\xbc\"}\n";
+
+fn zipped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = gzip::HEADER.to_vec();
+    for piece in text.chunks(100_000) {
+        bytes.extend_from_slice(&gzip::blocks(piece, 1).unwrap());
+    }
+    bytes.extend_from_slice(&gzip::trailer(crc32fast::hash(text), text.len() as u64));
+    bytes
+}
+
+fn examined(bytes: &[u8], size: usize, compression: Compression) -> Result<Contents, ExamineError> {
+    let pieces = bytes.chunks(size).map(Bytes::copy_from_slice).map(Ok);
+    let pieces: Vec<_> = pieces.collect();
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(examine(stream::iter(pieces), compression))
+}
+
+fn contents(text: &[u8]) -> Contents {
+    let lines: Vec<_> = text
+        .strip_suffix(b"\n")
+        .map_or_else(Vec::new, |text| text.split(|byte| *byte == b'\n').collect());
+    Contents {
+        rows: lines.len() as u64,
+        uncompressed_bytes: text.len() as u64,
+        content: ContentHash::of(lines),
+    }
+}
+
+#[test]
+fn whole_objects_are_read_however_they_come_in_pieces() {
+    for text in [TEXT, b"", b"\n"] {
+        for size in [1, 2, 3, 7, 10, 1_000] {
+            let plain = examined(text, size, Compression::None).unwrap();
+            assert_eq!(plain, contents(text));
+            let zipped = examined(&zipped(text), size, Compression::Gzip).unwrap();
+            assert_eq!(zipped, contents(text));
+        }
+    }
+    assert_eq!(contents(TEXT).rows, 3);
+}
+
+#[test]
+fn what_other_programs_zipped_is_read_too() {
+    let mut writer = GzBuilder::new()
+        .filename("name")
+        .comment("c")
+        .extra(vec![1, 2, 3])
+        .write(Vec::new(), flate2::Compression::best());
+    writer.write_all(TEXT).unwrap();
+    let bytes = writer.finish().unwrap();
+    for size in [1, 5, 1_000] {
+        let found = examined(&bytes, size, Compression::Gzip).unwrap();
+        assert_eq!(found, contents(TEXT));
+    }
+}
+
+#[test]
+fn large_objects_with_long_lines_are_read() {
+    let mut text = b"x".repeat(3_000_000);
+    text.push(b'\n');
+    for n in 0..50_000 {
+        writeln!(text, "{n}").unwrap();
+    }
+    for size in [1_000, 65_536, 10_000_000] {
+        let found = examined(&zipped(&text), size, Compression::Gzip).unwrap();
+        assert_eq!(found, contents(&text));
+    }
+}
+
+#[test]
+fn every_kind_of_damage_is_found() {
+    let good = zipped(TEXT);
+    for size in [1, 6, 1_000] {
+        let examined = |bytes: &[u8]| examined(bytes, size, Compression::Gzip).unwrap_err();
+        for end in 0..good.len() {
+            let error = examined(&good[..end]);
+            assert!(
+                matches!(error, ExamineError::Truncated(_)),
+                "{end}: {error}"
+            );
+        }
+        for more in [&b"x"[..], &good] {
+            let error = examined(&[&good, more].concat());
+            assert!(matches!(error, ExamineError::Trailing(_)), "{error}");
+        }
+        for (at, what) in [(8, "checksum"), (4, "length")] {
+            let mut bad = good.clone();
+            let at = bad.len() - at;
+            bad[at] ^= 1;
+            let error = examined(&bad);
+            assert!(
+                matches!(&error, ExamineError::Damaged(why) if why.contains(what)),
+                "{error}"
+            );
+        }
+        let mut bad = good.clone();
+        bad[10] = 0xff;
+        let error = examined(&bad);
+        assert!(matches!(error, ExamineError::Damaged(_)), "{error}");
+        assert!(matches!(examined(b"{}\n"), ExamineError::NotGzip));
+        let error = examined(&zipped(b"{}\n{"));
+        assert!(matches!(error, ExamineError::UnendedLine(4)), "{error}");
+    }
+    let error = examined(b"{}\n{", 3, Compression::None).unwrap_err();
+    assert!(matches!(error, ExamineError::UnendedLine(4)), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_apart() {
+    let pieces = [
+        Ok(Bytes::from_static(b"{}\n")),
+        Err(TargetError::Unavailable("gone".into())),
+    ];
+    let failed = examine(stream::iter(pieces), Compression::None).await;
+    assert!(
+        matches!(failed, Err(ExamineError::Read(TargetError::Unavailable(_)))),
+        "{failed:?}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), size in 1..50_usize) {
+        for bytes in [bytes.clone(), [&gzip::HEADER[..], &bytes].concat()] {
+            let _ = examined(&bytes, size, Compression::Gzip);
+        }
+    }
+}
