@@ -1,8 +1,8 @@
 //! A target of one's own: each span becomes one file of lines in a directory.
 //!
 //! A line is a JSON array of project, collection and an object of the row's columns, values as text. One
-//! file a span makes the commit all or nothing with a single rename. `docs/writing-a-target.md` walks
-//! through this file.
+//! file a span, made under a temporary name that begins with a dot, makes the commit all or nothing with a
+//! single link. `docs/writing-a-target.md` walks through this file.
 
 mod text;
 
@@ -44,13 +44,9 @@ impl ExampleTarget {
 #[async_trait]
 impl Target for ExampleTarget {
     fn begin(&self, _start: &SpanStart) -> Result<Box<dyn Inserter>, TargetError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let unfinished = format!(".{}-{number}.unfinished", std::process::id());
         Ok(Box::new(ExampleInserter {
             directory: self.directory.clone(),
-            unfinished: self.directory.join(unfinished),
-            lines: Vec::new(),
+            lines: BTreeMap::new(),
             rows: 0,
         }))
     }
@@ -66,17 +62,18 @@ impl Target for ExampleTarget {
 
 struct ExampleInserter {
     directory: PathBuf,
-    unfinished: PathBuf,
-    lines: Vec<u8>,
+    /// By table: how tables take turns depends on how the rows came in batches, and must not show.
+    lines: BTreeMap<Table, Vec<u8>>,
     rows: u64,
 }
 
 #[async_trait]
 impl Inserter for ExampleInserter {
     fn add(&mut self, table: &Table, batch: &RecordBatch) -> Result<(), TargetError> {
-        let before = self.lines.len();
-        append(&mut self.lines, table, batch).map_err(|reason| {
-            self.lines.truncate(before);
+        let lines = self.lines.entry(table.clone()).or_default();
+        let before = lines.len();
+        append(lines, table, batch).map_err(|reason| {
+            lines.truncate(before);
             TargetError::Rejected {
                 table: table.clone(),
                 reason,
@@ -88,8 +85,8 @@ impl Inserter for ExampleInserter {
 
     fn staged(&self) -> Staged {
         Staged {
-            memory: self.lines.capacity(),
-            largest_output: self.lines.len() as u64,
+            memory: self.lines.values().map(Vec::capacity).sum(),
+            largest_output: self.lines.values().map(|lines| lines.len() as u64).sum(),
         }
     }
 
@@ -98,27 +95,47 @@ impl Inserter for ExampleInserter {
             return Ok(Committed::default());
         }
         let name = format!("{}-{}-{}.lines", span.partition, span.from, span.to);
-        let written = self.write(&name).await;
-        written
-            .map_err(|error| TargetError::Unavailable(format!("cannot write {name}: {error}")))?;
-        Ok(Committed {
-            outputs: 1,
-            bytes: self.lines.len() as u64,
-            rows: self.rows,
-        })
+        let text: Vec<u8> = self.lines.values().flatten().copied().collect();
+        match self.write(&name, &text).await {
+            Ok(true) => Ok(Committed {
+                outputs: 1,
+                bytes: text.len() as u64,
+                rows: self.rows,
+            }),
+            Ok(false) => Err(TargetError::Conflict(format!(
+                "{name} holds other lines than those of {span}; move it away if it is not wanted"
+            ))),
+            Err(error) => Err(TargetError::Unavailable(format!(
+                "cannot write {name}: {error}"
+            ))),
+        }
     }
 }
 
 impl ExampleInserter {
-    /// Writes the span's file whole or not at all, durable on return.
-    async fn write(&self, name: &str) -> io::Result<()> {
-        let mut file = fs::File::create(&self.unfinished).await?;
-        file.write_all(&self.lines).await?;
+    /// Writes the span's file whole or not at all, durable on return, and says whether it is what stands
+    /// there: written now, or before, or by another process at this moment.
+    async fn write(&self, name: &str, text: &[u8]) -> io::Result<bool> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let unfinished = format!(".{}-{number}.unfinished", std::process::id());
+        let (unfinished, place) = (self.directory.join(unfinished), self.directory.join(name));
+        let mut file = fs::File::create(&unfinished).await?;
+        file.write_all(text).await?;
         // Writes go on behind the scenes; only this tells whether they worked.
         file.flush().await?;
         file.sync_all().await?;
-        fs::rename(&self.unfinished, self.directory.join(name)).await?;
-        fs::File::open(&self.directory).await?.sync_all().await
+        // Unlike a rename, a link never replaces what stands there.
+        let linked = fs::hard_link(&unfinished, &place).await;
+        fs::remove_file(&unfinished).await?;
+        let same = match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::read(&place).await? == text
+            }
+            other => other.map(|()| true)?,
+        };
+        fs::File::open(&self.directory).await?.sync_all().await?;
+        Ok(same)
     }
 }
 

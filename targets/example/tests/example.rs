@@ -34,6 +34,9 @@ impl Place for Directory {
         let mut outputs = Vec::new();
         for entry in fs::read_dir(self.0.path()).unwrap() {
             let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().starts_with('.') {
+                continue;
+            }
             assert_eq!(path.extension().unwrap(), "lines");
             for line in fs::read_to_string(path).unwrap().lines() {
                 let (project, collection, row): (String, String, Row) =

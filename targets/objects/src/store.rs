@@ -40,8 +40,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`TargetError::Unavailable`].
     async fn describe(&self, key: &str) -> Result<Option<Found>, TargetError>;
 
-    /// One page of the objects whose keys begin with `prefix`, in the order of the keys' bytes: those behind
-    /// the key `after`, or the first ones. A page may have any length; an empty one is the end.
+    /// One page of the objects whose keys begin with `prefix`: those behind `after`, the last key of the page
+    /// before, or the first ones. A page may have any length; an empty one is the end.
+    ///
+    /// The order is the store's own. Mostly it is that of the keys' bytes; SeaweedFS goes folder by folder, so
+    /// that `a/b` stands before `a-b`. A key that no page ended with is no dependable place to begin.
     ///
     /// # Errors
     /// [`TargetError::Unavailable`].

@@ -54,7 +54,7 @@ fn len(content_length: Option<i64>) -> u64 {
         .unwrap_or_default()
 }
 
-/// One page of keys. S3 lists them in the order of their bytes.
+/// One page of keys, in the order of their bytes on AWS. Others have their own, and go on from a key in it.
 pub(crate) async fn list(
     store: &S3Store,
     prefix: &str,
