@@ -27,6 +27,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod failpoint;
 pub mod metrics;
 pub mod registry;
 pub mod run;

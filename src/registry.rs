@@ -16,9 +16,9 @@ use crate::config::settings::{self, Settings};
 type Make = dyn Fn(&BTreeMap<String, String>) -> Result<Arc<dyn Target>, TargetError> + Send + Sync;
 
 /// Targets by name: `s3`, `file`, and those a program adds.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Targets {
-    custom: BTreeMap<String, Box<Make>>,
+    custom: BTreeMap<String, Arc<Make>>,
 }
 
 impl Targets {
@@ -37,7 +37,7 @@ impl Targets {
         + Sync
         + 'static,
     ) -> Self {
-        self.custom.insert(name.to_owned(), Box::new(make));
+        self.custom.insert(name.to_owned(), Arc::new(make));
         self
     }
 

@@ -79,11 +79,9 @@ pub fn main(targets: &Targets) -> ExitCode {
 }
 
 fn run(file: &Path, until_end: bool, targets: &Targets) -> Result<(), RunError> {
-    let Loaded {
-        settings, warnings, ..
-    } = load(file, targets)?;
-    logging::start(&settings.log)?;
-    for warning in &warnings {
+    let loaded = load(file, targets)?;
+    logging::start(&loaded.settings.log)?;
+    for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let stop = Stop::default();
@@ -91,7 +89,7 @@ fn run(file: &Path, until_end: bool, targets: &Targets) -> Result<(), RunError> 
     signals::ask_on_signal(&runtime, &stop)?;
     let metrics = metrics()?;
     let result = runtime.block_on(run::run(
-        &settings,
+        &loaded,
         targets,
         metrics,
         Options { until_end, stop },
@@ -108,6 +106,7 @@ fn check(file: &Path, targets: &Targets) -> Result<(), RunError> {
         settings,
         warnings,
         effective,
+        ..
     } = load(file, targets)?;
     logging::start(&settings.log)?;
     let runtime = run::runtime()?;

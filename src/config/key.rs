@@ -21,6 +21,8 @@ pub(super) struct Key {
     pub(super) meaning: &'static str,
     /// Whether its value must never be seen.
     pub(super) secret: bool,
+    /// Whether it shapes the names or the rows of outputs: a plan keeps its value. Never a secret.
+    pub(super) shapes: bool,
     /// Whether this program serves it.
     pub(super) status: Status,
 }
@@ -205,6 +207,7 @@ impl Key {
             example: "",
             meaning,
             secret: false,
+            shapes: false,
             status: Status::Served,
         }
     }
@@ -245,6 +248,11 @@ impl Key {
 
     pub(super) const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    pub(super) const fn shapes(mut self) -> Self {
+        self.shapes = true;
         self
     }
 

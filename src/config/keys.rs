@@ -22,7 +22,8 @@ pub(super) static DATA_FORMAT: Key = Key::new(
     Kind::Choice { words: &["JSON"], later: &["AVRO"] },
     "How a record's payload is encoded. The original's default, `AVRO`, is not served yet, so this must be set.",
 )
-.required("always");
+.required("always")
+.shapes();
 
 pub(super) static JSON_LAYOUT: Key = Key::new(
     Section::Source,
@@ -30,7 +31,8 @@ pub(super) static JSON_LAYOUT: Key = Key::new(
     Kind::Choice { words: &["RAKAM", "FABRIC", "PLAIN"], later: &[] },
     "Where a JSON record says its table. `RAKAM`: `project`, `collection` and the fields in `properties`. `FABRIC`: all in `data`, with `_project` and `_collection`. `PLAIN`: any object.",
 )
-.default("FABRIC");
+.default("FABRIC")
+.shapes();
 
 pub(super) static PROJECT: Key = Key::new(
     Section::Source,
@@ -38,7 +40,8 @@ pub(super) static PROJECT: Key = Key::new(
     Kind::Text,
     "Layout `PLAIN` only: the project of every record.",
 )
-.default("default");
+.default("default")
+.shapes();
 
 pub(super) static COLLECTION_FIELD: Key = Key::new(
     Section::Source,
@@ -47,7 +50,8 @@ pub(super) static COLLECTION_FIELD: Key = Key::new(
     "Layout `PLAIN` only: the field that names a record's collection.",
 )
 .unset("the topic's name is the collection")
-.example("event_type");
+.example("event_type")
+.shapes();
 
 pub(super) static MAX_RECORD_SIZE: Key = Key::new(
     Section::Source,
@@ -55,7 +59,8 @@ pub(super) static MAX_RECORD_SIZE: Key = Key::new(
     Kind::Size,
     "Records with a larger payload become dead letters.",
 )
-.default("16MB");
+.default("16MB")
+.shapes();
 
 pub(super) static KAFKA_NODES: Key = Key::new(
     Section::Kafka,
@@ -194,7 +199,8 @@ pub(super) static CHECKPOINT_FIELD: Key = Key::new(
     Kind::Text,
     "The first column of every table: when the row's span was opened.",
 )
-.default("_shard_time");
+.default("_shard_time")
+.shapes();
 
 pub(super) static USER_FIELD: Key = Key::new(
     Section::Columns,
@@ -202,7 +208,8 @@ pub(super) static USER_FIELD: Key = Key::new(
     Kind::Text,
     "The column that holds who an event is about.",
 )
-.default("_user");
+.default("_user")
+.shapes();
 
 pub(super) static TIME_FIELD: Key = Key::new(
     Section::Columns,
@@ -210,7 +217,8 @@ pub(super) static TIME_FIELD: Key = Key::new(
     Kind::Text,
     "The column that holds when an event happened; always a timestamp.",
 )
-.default("_time");
+.default("_time")
+.shapes();
 
 pub(super) static USER_FIELD_TYPE: Key = Key::new(
     Section::Columns,
@@ -221,7 +229,8 @@ pub(super) static USER_FIELD_TYPE: Key = Key::new(
     },
     "The type of the user column.",
 )
-.default("STRING");
+.default("STRING")
+.shapes();
 
 pub(super) static HEAP_RATIO: Key = Key::new(
     Section::Memory,
@@ -246,7 +255,8 @@ pub(super) static TARGET: Key = Key::new(
     Kind::Choice { words: &["s3", "file"], later: &["raptor"] },
     "Where rows go. A program with targets of its own takes their names too, and hands every `target.<name>.…` key to them.",
 )
-.required("always");
+.required("always")
+.shapes();
 
 pub(super) static TARGET_KEY: Key = Key::new(
     Section::Target,
@@ -255,7 +265,8 @@ pub(super) static TARGET_KEY: Key = Key::new(
     "The name of an output. `{project}`, `{collection}`, `{topic}`, `{partition}`, `{from}` and `{to}` (first offset, and the one behind the last) are filled in; the last four are needed. Without `{collection}`, a project's tables share one output. Dead letters go to `_dead_letters/` whatever it says.",
 )
 .unset("the default ends in `.ndjson` if `target.compression` is `none`")
-.default("{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz");
+.default("{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz")
+.shapes();
 
 pub(super) static TARGET_LAYOUT: Key = Key::new(
     Section::Target,
@@ -263,7 +274,8 @@ pub(super) static TARGET_LAYOUT: Key = Key::new(
     Kind::Choice { words: &["rakam", "flat"], later: &[] },
     "How a line looks. `rakam`: time, `$schema`, `$table`, user, and the rest in `properties`. `flat`: all columns at the top.",
 )
-.default("rakam");
+.default("rakam")
+.shapes();
 
 pub(super) static COMPRESSION: Key = Key::new(
     Section::Target,
@@ -274,7 +286,8 @@ pub(super) static COMPRESSION: Key = Key::new(
     },
     "How outputs are compressed.",
 )
-.default("gzip");
+.default("gzip")
+.shapes();
 
 pub(super) static COMPRESSION_LEVEL: Key = Key::new(
     Section::Target,
@@ -295,7 +308,8 @@ pub(super) static S3_BUCKET: Key = Key::new(
     "The bucket.",
 )
 .required("target=s3")
-.example("my-events");
+.example("my-events")
+.shapes();
 
 pub(super) static S3_REGION: Key = Key::new(
     Section::S3,
@@ -340,7 +354,8 @@ pub(super) static FILE_DIRECTORY: Key = Key::new(
     "The directory outputs are written below.",
 )
 .required("target=file")
-.example("/var/lib/alluvium");
+.example("/var/lib/alluvium")
+.shapes();
 
 pub(super) static ADMIN_LISTEN: Key = Key::new(
     Section::Operation,

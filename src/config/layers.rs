@@ -20,6 +20,7 @@ use super::{client, properties};
 const DEFAULT: &str = "default";
 
 /// A value that holds, and who gave it.
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) text: String,
     pub(super) place: String,

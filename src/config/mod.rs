@@ -24,6 +24,7 @@ mod names;
 mod problem;
 mod quantity;
 mod read;
+mod recipe;
 mod reference;
 mod secret;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use std::path::Path;
 
 pub use effective::Effective;
 pub use problem::{Problem, Problems, Warning};
+pub use recipe::Recipe;
 pub use reference::{reference_markdown, reference_text};
 pub use secret::{REDACTED, Secret};
 pub use settings::Settings;
@@ -47,6 +49,8 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// The values that hold, to be shown; secrets redacted.
     pub effective: Effective,
+    /// What shapes outputs, and how to make these settings again with another shape.
+    pub recipe: Recipe,
 }
 
 /// Loads `file`, with `env`'s `ALLUVIUM_…` variables over it.
@@ -109,5 +113,6 @@ pub fn from_text(
         settings,
         warnings,
         effective: Effective::new(&values),
+        recipe: Recipe::new(values, custom_targets),
     })
 }

@@ -22,6 +22,8 @@ pub enum Outcome {
     Durable(Committed),
     /// The target will never take these rows of the table: read the span again and make them dead letters.
     Rejected(Table, String),
+    /// Something else stands under an output's name: stop the partition.
+    Conflict(String),
     /// A person must change something: stop.
     Misconfigured(String),
 }
@@ -112,6 +114,7 @@ async fn write(
             Err(TargetError::Rejected { table, reason }) => {
                 return Outcome::Rejected(table, reason);
             }
+            Err(TargetError::Conflict(reason)) => return Outcome::Conflict(reason),
             Err(TargetError::Misconfigured(reason)) => return Outcome::Misconfigured(reason),
             Err(TargetError::Unavailable(reason)) => {
                 metrics.commit_failures.inc();

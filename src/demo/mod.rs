@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Runtime;
 
 use self::events::Events;
-use crate::config::{self, Loaded};
+use crate::config;
 use crate::metrics::Metrics;
 use crate::registry::Targets;
 use crate::run::{self, Options, RunError, Stop};
@@ -45,15 +45,14 @@ pub fn run(
     cluster.create_topic(TOPIC, PARTITIONS, 1).map_err(failed)?;
     let brokers = cluster.bootstrap_servers();
     let properties = properties(&brokers, &directory);
-    let Loaded { settings, .. } =
-        config::from_text("demo", properties.as_bytes(), std::iter::empty(), &[])
-            .map_err(|problems| RunError::Configuration(problems.to_string()))?;
+    let loaded = config::from_text("demo", properties.as_bytes(), std::iter::empty(), &[])
+        .map_err(|problems| RunError::Configuration(problems.to_string()))?;
 
     let started = Instant::now();
     let produced = Arc::new(AtomicU64::new(0));
     let targets = Targets::standard();
     let pipeline = run::run(
-        &settings,
+        &loaded,
         &targets,
         metrics.clone(),
         Options {

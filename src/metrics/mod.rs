@@ -58,6 +58,12 @@ pub struct Metrics {
     pub output_rows: IntCounter,
     /// Checkpoints the stream refused.
     pub checkpoint_failures: IntCounter,
+    /// Requests to store plans and checkpoints, each for any number of partitions.
+    pub checkpoint_requests: IntCounter,
+    /// Open plans of earlier owners that were taken over.
+    pub plans_recovered: IntCounter,
+    /// Partitions given up until a person has looked at them.
+    pub partitions_stopped: IntGauge,
     /// Errors of the stream's client.
     pub source_errors: IntCounter,
     /// Partitions now assigned to this process.
@@ -121,6 +127,18 @@ impl Metrics {
             checkpoint_failures: make.counter(
                 "checkpoint_failures_total",
                 "Checkpoints the stream refused.",
+            )?,
+            checkpoint_requests: make.counter(
+                "checkpoint_requests_total",
+                "Requests to store plans and checkpoints.",
+            )?,
+            plans_recovered: make.counter(
+                "plans_recovered_total",
+                "Open plans of earlier owners that were taken over.",
+            )?,
+            partitions_stopped: make.gauge(
+                "partitions_stopped",
+                "Partitions given up until a person has looked at them.",
             )?,
             source_errors: make.counter("source_errors_total", "Errors of the stream's client.")?,
             partitions: make.gauge("partitions", "Partitions assigned to this process.")?,

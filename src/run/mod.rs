@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::config::memory::{self, MemoryUnknown};
 use crate::config::settings::Settings;
-use crate::decode::json::JsonDecoder;
+use crate::config::{Loaded, Recipe};
 use crate::deliver::Backoff;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
@@ -26,7 +26,7 @@ use crate::registry::{self, Targets};
 use crate::source::SourceError;
 use crate::source::kafka::{self, KafkaSettings, KafkaSource};
 use crate::worker::{
-    Budget, Ends, Leaving, STOP_DEADLINE, Shared, SystemClock, Worker, WorkerError,
+    Budget, Ends, Leaving, STOP_DEADLINE, Shape, Shared, SystemClock, Worker, WorkerError,
 };
 
 /// Spans that talk to the target at once, for each of `committer.thread.count`: a thread of the original waited for one
@@ -139,14 +139,16 @@ pub struct Options {
 /// # Errors
 /// See [`RunError`]. Whatever was not committed is read again by the next run.
 pub async fn run(
-    settings: &Settings,
+    loaded: &Loaded,
     targets: &Targets,
     metrics: Arc<Metrics>,
     options: Options,
 ) -> Result<(), RunError> {
     let stop = options.stop;
+    let settings = &loaded.settings;
     announce(settings);
-    let target = targets.open(settings).await?;
+    let shape = shape(settings, &loaded.recipe.shaping(), targets).await?;
+    let target = shape.target();
     let health = Arc::new(Health::new(wire::wanted_workers(settings)));
     // First of all, so that a start that waits can be seen from outside.
     let answering = answer(settings, &metrics, &health).await?;
@@ -172,8 +174,8 @@ pub async fn run(
         .then(|| Arc::new(Ends::new(found.ends, workers)));
     let prefetched = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
     let shared = Shared {
-        target,
-        columns: Arc::new(wire::column_settings(settings)),
+        shape: Arc::new(shape),
+        reshape: reshape(loaded.recipe.clone(), targets.clone()),
         policy: wire::policy(settings),
         building_limit: wire::building_limit(settings, budget_bytes, workers),
         max_poll: settings.kafka.max_poll_records,
@@ -204,7 +206,7 @@ pub async fn run(
     if partitions == 0 {
         tracing::warn!("no topic matches kafka.topic yet; waiting for one");
     }
-    let crew = Crew::start(settings, &kafka, workers, &shared, &stop)?;
+    let crew = Crew::start(&kafka, workers, &shared, &stop)?;
     let summary = tokio::spawn(summary::every_minute(metrics));
     let result = crew.until_done(ends.as_deref(), &stop).await;
     summary.abort();
@@ -212,6 +214,33 @@ pub async fn run(
         answering.abort();
     }
     result
+}
+
+/// How these settings turn records into outputs. `shaping` says it as plans keep it.
+///
+/// # Errors
+/// [`TargetError::Misconfigured`] if the target's settings cannot work.
+pub async fn shape(
+    settings: &Settings,
+    shaping: &str,
+    targets: &Targets,
+) -> Result<Shape, TargetError> {
+    let target = targets.open(settings).await?;
+    let (columns, json) = (
+        wire::column_settings(settings),
+        wire::json_settings(settings),
+    );
+    Ok(Shape::new(shaping, target, columns, json))
+}
+
+/// Makes the shapes of plans that were made with other settings. Called on a worker's thread, rarely: it opens the target anew.
+fn reshape(recipe: Recipe, targets: Targets) -> Arc<crate::worker::Reshape> {
+    let runtime = Handle::current();
+    Arc::new(move |recorded| {
+        let settings = recipe.with(recorded)?;
+        let shape = runtime.block_on(shape(&settings, recorded, &targets));
+        shape.map_err(|error| error.to_string())
+    })
 }
 
 /// Answers whether a run with these settings could start, without starting one.
@@ -335,7 +364,6 @@ struct Crew {
 
 impl Crew {
     fn start(
-        settings: &Settings,
         kafka: &KafkaSettings,
         workers: usize,
         shared: &Shared,
@@ -349,9 +377,8 @@ impl Crew {
             .map(|number| KafkaSource::join(kafka.clone(), number, shared.metrics.clone()))
             .collect::<Result<_, _>>()?;
         for (number, source) in sources.into_iter().enumerate() {
-            let decoder = JsonDecoder::new(wire::json_settings(settings));
             let clock = Box::new(SystemClock::default());
-            let worker = Worker::new(number, source, decoder, clock, shared.clone());
+            let worker = Worker::new(number, source, clock, shared.clone());
             let stop = stop.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{number}"))

@@ -1,8 +1,8 @@
 //! Brings records in, and keeps checkpoints.
 //!
 //! A source owns the membership in the group of readers, the assignment of partitions and the
-//! connection to the checkpoint store. It refuses to know what becomes of records: it hands them over and moves a
-//! checkpoint only when told to.
+//! connection to the checkpoint store. It refuses to know what becomes of records: it hands them over and stores a
+//! checkpoint, with whatever note stands beside it, only when told to.
 
 pub mod kafka;
 
@@ -17,18 +17,37 @@ use crate::record::{Partition, Position, Record};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub usize);
 
+/// What the stream keeps of a partition for its readers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Everything before it is durable in the target.
+    pub position: Position,
+    /// A text of the reader's, empty if there is none: the plan. At most 4096 bytes.
+    pub note: String,
+}
+
+/// A partition that is read from now on.
+#[derive(Debug)]
+pub struct Assigned {
+    /// The number its records come under.
+    pub slot: Slot,
+    /// Its name.
+    pub partition: Partition,
+    /// What is kept of it, or where reading begins if nothing is.
+    pub checkpoint: Checkpoint,
+    /// The oldest position that is retained. If that is behind the checkpoint, records between them are lost, and reading
+    /// begins here.
+    pub oldest: Position,
+}
+
 /// What has happened besides records.
 #[derive(Debug)]
 pub enum Event {
-    /// A partition is read from now on, beginning at `start`: its checkpoint, or where reading begins without one.
-    Assigned {
-        /// The number its records come under.
-        slot: Slot,
-        /// Its name.
-        partition: Partition,
-        /// The first position that will be read.
-        start: Position,
-    },
+    /// A partition is ours.
+    Assigned(Assigned),
+    /// Records that were to be read next have been deleted: this is the oldest position that is left. Reading stands until it
+    /// is [rewound](Source::rewind).
+    Expired(Slot, Position),
     /// The group has said what is ours for now, even if that is nothing.
     Joined,
     /// These partitions go to other readers. They stay readable and can be committed until
@@ -76,9 +95,12 @@ pub trait Source {
     /// Goes on reading at `to`, which may be behind what was handed over.
     fn rewind(&mut self, slot: Slot, to: Position);
 
-    /// Asks for these checkpoints to be stored; the answer comes as [`Event::Committed`]. Not called again
+    /// Asks for these checkpoints to be stored, all in one request; the answer comes as [`Event::Committed`]. Not called again
     /// before the answer.
-    fn commit(&mut self, checkpoints: &[(Slot, Position)]);
+    ///
+    /// Nothing may be stored for a reader that has lost the partition: its place in the group is proven with the request, and
+    /// is not given up before the answer. An error does not mean that nothing was stored.
+    fn commit(&mut self, checkpoints: &[(Slot, Checkpoint)]);
 
     /// Ends the assignment of partitions that were [`Event::Revoking`]; checkpoints not stored by now are for the next owner to move.
     fn release(&mut self, slots: &[Slot]);

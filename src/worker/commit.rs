@@ -1,21 +1,39 @@
-//! Moves checkpoints: asks the stream to store what has become durable, one request at a time.
+//! Stores plans and moves checkpoints: one request at a time, for all partitions that have something to store.
+//!
+//! A plan is asked for at once, since its span waits for it, and every checkpoint that has moved rides along. Checkpoints alone wait a
+//! little for each other: a flush of many partitions then costs two requests, one before the writes and one behind them.
 
 use std::time::Duration;
 
 use super::Worker;
-use crate::record::{Partition, Position};
-use crate::source::{Slot, Source, SourceError};
+use super::flow::Flow;
+use crate::deliver::{SpanId, Stored};
+use crate::failpoint;
+use crate::record::Partition;
+use crate::source::{Checkpoint, Slot, Source, SourceError};
 
 /// How long to wait before a refused commit is asked for again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Refusals in a row that a rebalance may explain; after so many, some partition cannot be committed.
 const PATIENCE: u32 = 5;
+/// How long a checkpoint waits for those of spans that are still being written.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What was asked for a partition, as long as it is assigned.
+struct Asked {
+    slot: Slot,
+    flow: SpanId,
+    partition: Partition,
+    stored: Stored,
+}
 
 /// The commit under way, and how to go on after one that failed.
 #[derive(Default)]
 pub(super) struct Committing {
-    asked: Option<Vec<(Slot, Partition, Position)>>,
+    asked: Option<Vec<Asked>>,
     not_before: Duration,
+    /// Since when a checkpoint waits to be stored.
+    waiting_since: Option<Duration>,
     /// Commits of several partitions that have failed since one has worked.
     failed: u32,
     /// After a few failures, so many commits are asked for partition by partition: one that cannot be committed must not hold up
@@ -31,28 +49,53 @@ impl Committing {
 }
 
 impl<S: Source> Worker<S> {
-    /// Asks for every checkpoint that has moved.
+    /// Asks for every plan and checkpoint that is due.
     pub(super) fn commit(&mut self, now: Duration) {
-        if self.committing.under_way() || now < self.committing.not_before {
+        if self.committing.under_way()
+            || now < self.committing.not_before
+            || !self.commit_is_due(now)
+        {
             return;
         }
-        let mut moved: Vec<_> = self
-            .flows
-            .iter()
-            .filter(|(_, flow)| flow.checkpoint() > flow.confirmed)
-            .map(|(slot, flow)| (*slot, flow.partition.clone(), flow.checkpoint()))
-            .collect();
-        if moved.is_empty() {
-            return;
+        self.committing.waiting_since = None;
+        let mut asked = Vec::new();
+        let mut checkpoints = Vec::new();
+        for (&slot, flow) in &self.flows {
+            if !flow.wants_plan() && !flow.moved() {
+                continue;
+            }
+            let (stored, note) = flow.wanted(&self.tools);
+            let position = stored.checkpoint;
+            checkpoints.push((slot, Checkpoint { position, note }));
+            asked.push(Asked {
+                slot,
+                flow: flow.id,
+                partition: flow.partition.clone(),
+                stored,
+            });
         }
         if self.committing.one_by_one > 0 {
-            let turn = self.committing.one_by_one % moved.len();
-            moved = vec![moved.swap_remove(turn)];
+            let turn = self.committing.one_by_one % asked.len();
+            asked = vec![asked.swap_remove(turn)];
+            checkpoints = vec![checkpoints.swap_remove(turn)];
             self.committing.one_by_one -= 1;
         }
-        let list: Vec<_> = moved.iter().map(|(slot, _, to)| (*slot, *to)).collect();
-        self.committing.asked = Some(moved);
-        self.source.commit(&list);
+        self.committing.asked = Some(asked);
+        self.tools.metrics.checkpoint_requests.inc();
+        self.source.commit(&checkpoints);
+    }
+
+    fn commit_is_due(&mut self, now: Duration) -> bool {
+        if self.flows.values().any(Flow::wants_plan) {
+            return true;
+        }
+        if !self.flows.values().any(Flow::moved) {
+            self.committing.waiting_since = None;
+            return false;
+        }
+        let since = *self.committing.waiting_since.get_or_insert(now);
+        let leaving = self.stop_deadline.is_some() || self.revoking.is_some();
+        leaving || now.saturating_sub(since) >= LINGER || self.flows.values().all(Flow::written)
     }
 
     pub(super) fn on_committed(&mut self, result: Result<(), SourceError>, now: Duration) {
@@ -62,8 +105,8 @@ impl<S: Source> Worker<S> {
         match result {
             Ok(()) => {
                 self.committing.failed = 0;
-                for (slot, partition, to) in asked {
-                    self.confirm(slot, &partition, to);
+                for asked in asked {
+                    self.confirm(asked);
                 }
             }
             Err(error) => {
@@ -75,32 +118,39 @@ impl<S: Source> Worker<S> {
                 if self.committing.one_by_one == 0 {
                     self.committing.not_before = now + PAUSE;
                 }
-                let partitions = asked
-                    .iter()
-                    .map(|(_, p, _)| p.to_string())
-                    .collect::<Vec<_>>();
+                let partitions: Vec<_> = asked.iter().map(|a| a.partition.to_string()).collect();
                 let partitions = partitions.join(", ");
-                tracing::warn!(%error, partitions, "checkpoints were not stored; trying again");
+                tracing::warn!(%error, partitions, "plans and checkpoints were not stored; trying again");
             }
         }
     }
 
-    fn confirm(&mut self, slot: Slot, partition: &Partition, to: Position) {
-        let flow = self
-            .flows
-            .get_mut(&slot)
-            .filter(|flow| flow.partition == *partition);
-        let Some(flow) = flow else { return };
-        flow.confirmed = flow.confirmed.max(to);
+    fn confirm(&mut self, asked: Asked) {
+        let Asked {
+            slot,
+            flow: id,
+            partition,
+            stored,
+        } = asked;
+        // The same partition may be back under the same number: that is another assignment.
+        let Some(flow) = self.flows.get_mut(&slot).filter(|flow| flow.id == id) else {
+            return;
+        };
+        let before = flow.confirmed();
+        flow.confirm(stored, &self.tools);
+        let confirmed = flow.confirmed();
+        if confirmed > before {
+            failpoint::pass("committed");
+        }
         let number = partition.number().to_string();
         let labels = [partition.topic(), number.as_str()];
         self.tools
             .metrics
             .checkpoint
             .with_label_values(&labels)
-            .set(flow.confirmed.offset());
+            .set(confirmed.offset());
         if let Some(ends) = &self.ends {
-            ends.committed(partition, flow.confirmed);
+            ends.committed(&partition, confirmed);
         }
     }
 }

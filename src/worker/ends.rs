@@ -56,6 +56,11 @@ impl Ends {
         progress.owned.insert(partition.clone(), done);
     }
 
+    /// Nothing more can be done for a partition: nobody waits for it.
+    pub fn given_up(&self, partition: &Partition) {
+        self.progress().owned.insert(partition.clone(), true);
+    }
+
     /// A partition is assigned to this process no more.
     pub fn gone(&self, partition: &Partition, now: Duration) {
         let mut progress = self.progress();

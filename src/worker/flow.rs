@@ -1,26 +1,39 @@
 //! One assigned partition: its spans, from the one that grows to those under way to the target.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alluvium_target::{Target, TargetError};
+use alluvium_target::{Inserter, TargetError};
 
 use super::budget::{Budget, Share};
 use super::clock::Clock;
+use super::refused::Refused;
+use super::shape::Shape;
 use super::span::{Making, OpenSpan};
 use crate::decode::json::JsonDecoder;
-use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, UnderWay, Writer};
+use crate::deliver::{Backoff, Ledger, Plan, Planned, SpanId, SpanIds, Stored, UnderWay, Writer};
+use crate::failpoint;
 use crate::flush::{self, Policy, Reason};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Position, Record, Span, SpanStart, Table};
-use crate::table::ColumnSettings;
+
+/// How records become outputs, with what that needs to be kept between them.
+pub(super) struct Shaping {
+    pub(super) shape: Arc<Shape>,
+    decoder: JsonDecoder,
+}
+
+impl Shaping {
+    pub(super) fn new(shape: Arc<Shape>) -> Self {
+        let decoder = JsonDecoder::new(shape.json.clone());
+        Self { shape, decoder }
+    }
+}
 
 /// What all flows of a worker work with.
 pub(super) struct Tools {
-    pub(super) target: Arc<dyn Target>,
-    pub(super) decoder: JsonDecoder,
-    pub(super) columns: Arc<ColumnSettings>,
+    pub(super) shaping: Shaping,
     pub(super) policy: Policy,
     pub(super) budget: Arc<Budget>,
     pub(super) metrics: Arc<Metrics>,
@@ -54,22 +67,26 @@ impl Taken {
     }
 }
 
-/// A sealed span on its way. Dropping it abandons the write.
+/// A sealed span until it is durable. Dropping it abandons the write.
 struct InFlight {
-    _write: UnderWay,
+    span: Span,
+    state: State,
     _share: Share,
 }
 
-/// Tables whose rows the target has refused, up to a position: their records become dead letters.
-#[derive(Default)]
-struct Refused {
-    tables: Vec<(Table, String)>,
-    until: Option<Position>,
+enum State {
+    /// Nothing may be visible before its plan is stored.
+    Unplanned(Box<dyn Inserter>),
+    Writing {
+        _write: UnderWay,
+    },
 }
 
 /// A partition while it is assigned to this worker.
 pub(super) struct Flow {
     pub(super) partition: Partition,
+    /// Tells this assignment from an earlier one of the same partition.
+    pub(super) id: SpanId,
     ledger: Ledger,
     /// Behind the last record taken.
     next: Position,
@@ -78,16 +95,16 @@ pub(super) struct Flow {
     /// Bytes in column builders when last measured.
     building: u64,
     in_flight: BTreeMap<SpanId, InFlight>,
-    /// Where spans that are read again ended before.
-    replay: VecDeque<Position>,
+    /// How the spans of a recovered plan are shaped, if not as all others.
+    recorded: Option<Box<Shaping>>,
     refused: Refused,
     /// The first failure since it was last looked at. Records are let pass until the flow is rewound.
     trouble: Option<TargetError>,
     backoff: Backoff,
     /// Not to be read before this time.
     pub(super) hold_until: Option<Duration>,
-    /// The checkpoint the stream has confirmed.
-    pub(super) confirmed: Position,
+    /// Why nothing more is done for this partition before a person has looked.
+    pub(super) stopped: Option<String>,
     /// Where `--until-end` ends, if asked for.
     pub(super) end: Option<Position>,
     /// When the last record was taken.
@@ -96,25 +113,28 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    /// A partition whose checkpoint and plan the stream has as in `ledger`.
     pub(super) fn new(
         partition: Partition,
-        start: Position,
+        ledger: Ledger,
         end: Option<Position>,
-        tools: &Tools,
+        tools: &mut Tools,
     ) -> Self {
+        let start = ledger.end();
         Self {
-            ledger: Ledger::new(start),
+            id: tools.ids.next_id(),
+            ledger,
             next: start,
             open: None,
             share: Share::open(&tools.budget),
             building: 0,
             in_flight: BTreeMap::new(),
-            replay: VecDeque::new(),
+            recorded: None,
             refused: Refused::default(),
             trouble: None,
             backoff: Backoff::new(start.offset().unsigned_abs()),
             hold_until: None,
-            confirmed: start,
+            stopped: None,
             end,
             last_taken: tools.clock.now(),
             paused: false,
@@ -122,9 +142,27 @@ impl Flow {
         }
     }
 
+    /// The spans of the recovered plan are shaped as its writer did.
+    pub(super) fn shaped_as_recorded(&mut self, shape: Shape) {
+        self.recorded = Some(Box::new(Shaping::new(Arc::new(shape))));
+    }
+
+    /// Gives up on the partition until a person has looked at it. What is stored stays stored.
+    pub(super) fn stop(&mut self, reason: String) {
+        self.open = None;
+        self.share.set(0);
+        self.building = 0;
+        self.trouble = None;
+        self.in_flight.clear();
+        self.stopped = Some(reason);
+    }
+
     /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`].
     pub(super) fn take(&mut self, record: &Record<'_>, tools: &mut Tools, now: Duration) {
-        let deaf = self.trouble.is_some() || self.hold_until.is_some();
+        let deaf = self.trouble.is_some()
+            || self.hold_until.is_some()
+            || self.stopped.is_some()
+            || self.awaits_recorded();
         if deaf || record.position < self.next {
             return;
         }
@@ -141,12 +179,15 @@ impl Flow {
         tools: &mut Tools,
         now: Duration,
     ) -> Result<(), TargetError> {
-        self.seal_replayed(record.position, tools)?;
+        self.seal_bound(record.position, tools)?;
+        if self.awaits_recorded() {
+            return Ok(());
+        }
         self.begin(tools, now)?;
         let handed_on = self.decode(record, tools, now)?;
         self.next = record.position.next();
         self.last_taken = now;
-        self.seal_replayed(self.next, tools)?;
+        self.seal_bound(self.next, tools)?;
         // Only what was handed on tells how large the output has become.
         if handed_on {
             self.seal_if_due(tools, now)
@@ -159,19 +200,23 @@ impl Flow {
         if self.open.is_some() {
             return Ok(());
         }
-        let opened = tools.clock.wall();
+        // Only milliseconds are kept in a plan.
+        let opened_ms = match self.ledger.bound() {
+            Some(bound) => bound.opened_ms,
+            None => millis(tools.clock.wall()),
+        };
         let start = SpanStart {
             partition: self.partition.clone(),
             from: self.ledger.end(),
-            opened,
+            opened: UNIX_EPOCH + Duration::from_millis(u64::try_from(opened_ms).unwrap_or(0)),
         };
-        let opened_ms = opened
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis());
-        let inserter = tools.target.begin(&start)?;
-        let opened_ms = i64::try_from(opened_ms).unwrap_or(i64::MAX);
+        let inserter = self.shape(tools).target.begin(&start)?;
         self.open = Some(OpenSpan::new(inserter, now, opened_ms));
         Ok(())
+    }
+
+    fn shape<'a>(&'a self, tools: &'a Tools) -> &'a Shape {
+        &self.recorded.as_deref().unwrap_or(&tools.shaping).shape
     }
 
     /// Makes a row or a dead letter of the record. Whether a batch was handed on to the target's inserter.
@@ -181,17 +226,22 @@ impl Flow {
         tools: &mut Tools,
         now: Duration,
     ) -> Result<bool, TargetError> {
+        let from = self.ledger.end();
         let Some(open) = &mut self.open else {
             return Ok(false);
         };
+        let Shaping { shape, decoder } = match &mut self.recorded {
+            Some(recorded) => recorded,
+            None => &mut tools.shaping,
+        };
         let making = Making {
             policy: &tools.policy,
-            columns: &tools.columns,
+            columns: &shape.columns,
             metrics: &tools.metrics,
         };
         let bytes = record.bytes();
-        let (label, reason) = match tools.decoder.decode(self.partition.topic(), record.payload) {
-            Ok(row) => match self.refused.reason(row.project(), row.collection()) {
+        let (label, reason) = match decoder.decode(self.partition.topic(), record.payload) {
+            Ok(row) => match self.refused.reason(from, row.project(), row.collection()) {
                 None => return open.take_row(&row, bytes, now, &making),
                 Some(reason) => ("target_rejected", format!("target_rejected: {reason}")),
             },
@@ -201,24 +251,43 @@ impl Flow {
         open.take_letter(&self.partition, record, &reason, now, &making)
     }
 
-    /// Seals a span that is read again where it ended before.
-    fn seal_replayed(&mut self, reached: Position, tools: &mut Tools) -> Result<(), TargetError> {
-        while let Some(end) = self.replay.front().copied().filter(|end| *end <= reached) {
-            self.seal_at(end, Reason::Replay, tools)?;
-            // Not before it has worked: the next attempt must end there too.
-            self.replay.pop_front();
+    /// Seals a span of a plan where the plan says that it ends.
+    fn seal_bound(&mut self, reached: Position, tools: &mut Tools) -> Result<(), TargetError> {
+        while let Some(bound) = self.ledger.bound().filter(|bound| bound.to <= reached) {
+            self.seal_at(bound.to, Reason::Replay, tools)?;
         }
         Ok(())
     }
 
-    /// Whether the span that grows is one that is read again: it may end only where it ended before.
-    pub(super) fn is_replaying(&self) -> bool {
-        !self.replay.is_empty()
+    /// Whether the span that grows may end only where a plan says.
+    pub(super) fn is_bound(&self) -> bool {
+        self.ledger.bound().is_some()
+    }
+
+    /// Where a plan says that the span that grows must end.
+    pub(super) fn bound(&self) -> Option<Position> {
+        self.ledger.bound().map(|bound| bound.to)
+    }
+
+    /// Whether the next span must wait until those of a plan with another shape are done: one plan has one shape.
+    pub(super) fn awaits_recorded(&self) -> bool {
+        self.recorded.is_some() && !self.is_bound()
+    }
+
+    /// Goes on with the usual shape once all spans of the recorded one are committed. Whether it did: reading then
+    /// begins at [`Flow::next`].
+    pub(super) fn recorded_is_done(&mut self) -> bool {
+        let done =
+            self.awaits_recorded() && self.ledger.wanted().spans.is_empty() && !self.ledger.moved();
+        if done {
+            self.recorded = None;
+        }
+        done
     }
 
     /// Seals everything taken so far.
     pub(super) fn seal(&mut self, reason: Reason, tools: &mut Tools) {
-        if self.trouble.is_some() || self.is_replaying() {
+        if self.trouble.is_some() || self.stopped.is_some() || self.is_bound() {
             return;
         }
         if let Err(error) = self.seal_at(self.next, reason, tools) {
@@ -241,19 +310,27 @@ impl Flow {
             from,
             to,
         };
-        let inserter = match self.open.take() {
+        let bound = self.ledger.bound();
+        let open = self.open.take();
+        let opened_ms = match (bound, &open) {
+            (Some(bound), _) => bound.opened_ms,
+            (None, Some(open)) => open.opened_ms,
+            (None, None) => millis(tools.clock.wall()),
+        };
+        let inserter = match open {
             Some(open) => open.seal(&span)?,
             None => None,
         };
-        let Some(id) = self.ledger.seal(&mut tools.ids, to) else {
+        let end = Planned { to, opened_ms };
+        let Some((id, planned)) = self.ledger.seal(&mut tools.ids, end) else {
             return Ok(());
         };
-        self.refused.passed(to);
         let Some(inserter) = inserter else {
             // Nothing to read in there: as good as durable.
             self.ledger.durable(id);
             return Ok(());
         };
+        failpoint::pass("sealed");
         self.building = 0;
         let mut share = std::mem::replace(&mut self.share, Share::open(&tools.budget));
         share.set(u64::try_from(inserter.staged().memory).unwrap_or(u64::MAX));
@@ -264,15 +341,69 @@ impl Flow {
             .with_label_values(&[reason.name()])
             .inc();
         tracing::debug!(%span, reason = reason.name(), "span sealed");
-        let write = tools.writer.write(span, id, inserter);
+        let state = if planned {
+            State::Writing {
+                _write: tools.writer.write(span.clone(), id, inserter),
+            }
+        } else {
+            State::Unplanned(inserter)
+        };
         self.in_flight.insert(
             id,
             InFlight {
-                _write: write,
+                span,
+                state,
                 _share: share,
             },
         );
         Ok(())
+    }
+
+    /// What the stream should keep of this partition: the checkpoint, and the plan as text.
+    pub(super) fn wanted(&self, tools: &Tools) -> (Stored, String) {
+        let shape = self.shape(tools);
+        let stored = self.ledger.wanted();
+        let plan = Plan::text(shape.print, &stored.spans, &shape.settings);
+        (stored, plan)
+    }
+
+    /// Whether sealed spans wait for their plan to be stored.
+    pub(super) fn wants_plan(&self) -> bool {
+        self.stopped.is_none() && self.ledger.wants_plan()
+    }
+
+    /// Whether the checkpoint has moved since the stream confirmed one.
+    pub(super) fn moved(&self) -> bool {
+        self.ledger.moved()
+    }
+
+    /// The stream has confirmed what it keeps: spans that are planned now are written.
+    pub(super) fn confirm(&mut self, stored: Stored, tools: &Tools) {
+        for id in self.ledger.confirm(stored) {
+            let Some(in_flight) = self.in_flight.remove(&id) else {
+                continue;
+            };
+            failpoint::pass("planned");
+            let InFlight {
+                span,
+                state,
+                _share,
+            } = in_flight;
+            let state = match state {
+                State::Unplanned(inserter) => State::Writing {
+                    _write: tools.writer.write(span.clone(), id, inserter),
+                },
+                writing @ State::Writing { .. } => writing,
+            };
+            self.in_flight.insert(
+                id,
+                InFlight {
+                    span,
+                    state,
+                    _share,
+                },
+            );
+        }
     }
 
     /// Seals or shrinks what its age and size ask for.
@@ -292,7 +423,7 @@ impl Flow {
     }
 
     fn seal_if_due(&mut self, tools: &mut Tools, now: Duration) -> Result<(), TargetError> {
-        if self.is_replaying() {
+        if self.is_bound() {
             return Ok(());
         }
         match self.state(now).and_then(|state| tools.policy.due(&state)) {
@@ -353,19 +484,24 @@ impl Flow {
     /// The target has made a span durable. `false` if nobody waits for it.
     pub(super) fn durable(&mut self, id: SpanId) -> bool {
         self.backoff = Backoff::new(self.next.offset().unsigned_abs());
-        self.in_flight.remove(&id).is_some() && self.ledger.durable(id)
+        let known = self.in_flight.remove(&id).is_some() && self.ledger.durable(id);
+        self.refused.forget_before(self.ledger.checkpoint());
+        known
     }
 
     /// The target refuses rows of a span that is under way: it and all behind it are forgotten and will be read again.
     /// Returns where to read from.
     pub(super) fn refuse(&mut self, id: SpanId, table: Table, reason: String) -> Option<Position> {
-        let (from, mut ends) = self.ledger.discard(id)?;
+        let from = self.ledger.discard(id)?;
         self.in_flight.retain(|other, _| *other < id);
-        ends.extend(self.replay.drain(..));
-        self.replay = ends.into();
-        self.refused.add(table, reason, self.next);
+        self.refused.add(from, table, reason);
         self.restart(from);
         Some(from)
+    }
+
+    /// Whether the span is on its way.
+    pub(super) fn is_writing(&self, id: SpanId) -> bool {
+        self.in_flight.contains_key(&id)
     }
 
     /// What has gone wrong since the last call, if anything.
@@ -384,8 +520,8 @@ impl Flow {
 
     /// Forgets the open span, to read it again with the table's records as dead letters.
     pub(super) fn refuse_open(&mut self, table: Table, reason: String) -> Position {
-        self.refused.add(table, reason, self.next.next());
         let from = self.ledger.end();
+        self.refused.add(from, table, reason);
         self.restart(from);
         from
     }
@@ -399,29 +535,30 @@ impl Flow {
     }
 
     /// Nothing can be read before `to`: reading stands there.
-    pub(super) fn skip_to(&mut self, to: Position) {
+    pub(super) fn skip_to(&mut self, to: Position, tools: &mut Tools) {
         self.next = self.next.max(to);
+        if let Err(error) = self.seal_bound(self.next, tools) {
+            self.trouble = Some(error);
+        }
     }
 
     pub(super) fn next(&self) -> Position {
         self.next
     }
 
-    /// Everything before this is durable.
-    pub(super) fn checkpoint(&self) -> Position {
-        self.ledger.checkpoint()
-    }
-
     pub(super) fn at_end(&self) -> bool {
         self.end.is_some_and(|end| self.next >= end)
     }
 
-    /// Whether everything taken is durable and confirmed.
+    /// The checkpoint that the stream has confirmed.
+    pub(super) fn confirmed(&self) -> Position {
+        self.ledger.confirmed()
+    }
+
+    /// Whether everything taken is durable and confirmed, or nothing can be done about it.
     pub(super) fn settled(&self) -> bool {
-        self.open.is_none()
-            && self.written()
-            && !self.is_replaying()
-            && self.confirmed >= self.ledger.checkpoint()
+        let done = self.open.is_none() && self.written() && !self.is_bound() && !self.moved();
+        done || self.stopped.is_some()
     }
 
     /// Whether nothing is under way to the target.
@@ -430,22 +567,7 @@ impl Flow {
     }
 }
 
-impl Refused {
-    fn reason(&self, project: &str, collection: &str) -> Option<&str> {
-        self.tables
-            .iter()
-            .find(|(table, _)| table.project() == project && table.collection() == collection)
-            .map(|(_, reason)| reason.as_str())
-    }
-
-    fn add(&mut self, table: Table, reason: String, until: Position) {
-        self.until = self.until.max(Some(until));
-        self.tables.push((table, reason));
-    }
-
-    fn passed(&mut self, to: Position) {
-        if self.until.is_some_and(|until| to >= until) {
-            *self = Self::default();
-        }
-    }
+fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -57,8 +57,8 @@ impl<S: Source> Worker<S> {
             .slots
             .iter()
             .filter_map(|slot| self.flows.get(slot))
-            // A span that is read again cannot come to its end any more: the next owner reads it.
-            .filter(|flow| !flow.settled() && (!flow.is_replaying() || !flow.written()))
+            // A planned span that is still being read cannot come to its end any more: the next owner reads it.
+            .filter(|flow| !flow.settled() && (!flow.is_bound() || !flow.written()))
             .count();
         if unsettled > 0 && now < revoking.deadline {
             return;
@@ -81,9 +81,13 @@ impl<S: Source> Worker<S> {
     /// Forgets partitions that are not ours any more, and abandons what was under way for them.
     pub(super) fn drop_flows(&mut self, slots: &[Slot], now: Duration) {
         for slot in slots {
-            if let Some(flow) = self.flows.remove(slot)
-                && let Some(ends) = &self.ends
-            {
+            let Some(flow) = self.flows.remove(slot) else {
+                continue;
+            };
+            if flow.stopped.is_some() {
+                self.tools.metrics.partitions_stopped.dec();
+            }
+            if let Some(ends) = &self.ends {
                 ends.gone(&flow.partition, now);
             }
         }
@@ -128,10 +132,11 @@ impl<S: Source> Worker<S> {
     /// How a stop has ended.
     pub(super) fn drained(&self) -> Result<(), WorkerError> {
         let spans = self.flows.values().filter(|flow| !flow.settled()).count();
-        if spans == 0 {
-            Ok(())
-        } else {
-            Err(WorkerError::NotDrained { spans })
+        let stopped = |flow: &&Flow| flow.stopped.is_some();
+        match (spans, self.flows.values().filter(stopped).count()) {
+            (0, 0) => Ok(()),
+            (0, partitions) => Err(WorkerError::Stopped { partitions }),
+            (spans, _) => Err(WorkerError::NotDrained { spans }),
         }
     }
 }

@@ -90,14 +90,25 @@ impl<S: Source> Worker<S> {
         }
     }
 
-    /// Partitions that stay short of the end that was asked for may have nothing left to read.
+    /// Partitions that stay short of an end they must come to, a plan's or the one that was asked for, may have nothing left
+    /// to read.
     fn look_for_ends(&mut self, now: Duration) {
         for (&slot, flow) in &mut self.flows {
-            let Some(end) = flow.end else { continue };
+            if let (Some(ends), Some(_)) = (&self.ends, &flow.stopped) {
+                ends.given_up(&flow.partition);
+                continue;
+            }
+            let bound = flow.bound();
+            let Some(end) = bound.or(flow.end) else {
+                continue;
+            };
             let quiet = now.saturating_sub(flow.last_taken) >= Duration::from_secs(2);
             if flow.next() < end && quiet && !flow.paused {
                 if self.source.nothing_before(slot, end) {
-                    flow.skip_to(end);
+                    flow.skip_to(end, &mut self.tools);
+                } else if bound.is_some() {
+                    let (partition, next) = (&flow.partition, flow.next());
+                    tracing::warn!(%partition, %next, %end, "a planned span is not read to its end yet");
                 }
                 flow.last_taken = now;
             }
@@ -111,20 +122,24 @@ impl<S: Source> Worker<S> {
     pub(super) fn set_pauses(&mut self, now: Duration) {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for (&slot, flow) in &mut self.flows {
-            if flow.hold_until.is_some_and(|until| now >= until) {
+            let held = flow.hold_until.is_some_and(|until| now >= until);
+            if held {
                 flow.hold_until = None;
+            }
+            if held || flow.recorded_is_done() {
                 self.source.rewind(slot, flow.next());
             }
             let revoked = self
                 .revoking
                 .as_ref()
                 .is_some_and(|r| r.slots.contains(&slot));
-            // A span that was sealed before can only end where it ended: it must be read on to there.
-            let closed = self.intake_closed || self.stop_deadline.is_some();
-            let want = (closed && !flow.is_replaying())
+            // A planned span can only end where it was planned to: it must be read on to there.
+            let closed = self.intake_closed || self.stop_deadline.is_some() || flow.at_end();
+            let want = (closed && !flow.is_bound())
                 || revoked
+                || flow.stopped.is_some()
+                || flow.awaits_recorded()
                 || flow.hold_until.is_some()
-                || flow.at_end()
                 || flow.must_wait(&self.tools.policy, now);
             if want != flow.paused {
                 flow.paused = want;

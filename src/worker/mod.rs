@@ -4,6 +4,7 @@
 //! workers the target, the memory budget and the metrics, and nothing else. It polls whatever happens: a slow or failing
 //! target pauses partitions, never the polls.
 
+mod adopt;
 mod budget;
 mod clock;
 mod commit;
@@ -13,6 +14,8 @@ mod leaving;
 mod leave;
 mod letters;
 mod look;
+mod refused;
+mod shape;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -22,7 +25,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alluvium_target::{Target, TargetError};
+use alluvium_target::TargetError;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -31,18 +34,18 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
 pub use self::leave::STOP_DEADLINE;
 pub use self::leaving::Leaving;
+pub use self::shape::{Reshape, Shape};
 
 use self::commit::Committing;
-use self::flow::{Flow, Taken, Tools};
+use self::flow::{Flow, Shaping, Taken, Tools};
 use self::leave::Revoking;
 use self::leaving::AtWork;
-use crate::decode::json::JsonDecoder;
 use crate::deliver::{Outcome, SpanIds, Writer, Written};
+use crate::failpoint;
 use crate::flush::Policy;
 use crate::metrics::{Health, Metrics};
-use crate::record::Partition;
+use crate::record::{Partition, Position};
 use crate::source::{Event, Slot, Source, SourceError};
-use crate::table::ColumnSettings;
 
 /// Records handed over between two looks at everything else.
 const MAX_POLL: usize = 4096;
@@ -58,12 +61,12 @@ const BUSY_WAIT: Duration = Duration::from_millis(10);
 const REPORTS: usize = 256;
 
 /// What all workers of a process share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Shared {
-    /// Where rows go.
-    pub target: Arc<dyn Target>,
-    /// The columns every table has.
-    pub columns: Arc<ColumnSettings>,
+    /// How records become outputs, and where those go.
+    pub shape: Arc<Shape>,
+    /// Makes the shape of a plan that was made with other settings.
+    pub reshape: Arc<Reshape>,
     /// When to flush.
     pub policy: Policy,
     /// Bytes that all column builders of one worker may hold.
@@ -100,6 +103,12 @@ pub enum WorkerError {
         /// What the target said.
         error: TargetError,
     },
+    /// Partitions were given up until a person has looked at them; the log says why.
+    #[error("{partitions} partitions are stopped: the log says why, and what to do about it")]
+    Stopped {
+        /// How many.
+        partitions: usize,
+    },
     /// The target did not take everything in time; what is missing will be read again.
     #[error(
         "stopped with {spans} partitions not fully committed; their records will be read again"
@@ -116,6 +125,7 @@ pub struct Worker<S: Source> {
     source: S,
     flows: BTreeMap<Slot, Flow>,
     tools: Tools,
+    reshape: Arc<Reshape>,
     health: Arc<Health>,
     ends: Option<Arc<Ends>>,
     leaving: Arc<Leaving>,
@@ -136,13 +146,7 @@ pub struct Worker<S: Source> {
 
 impl<S: Source> Worker<S> {
     /// Worker number `number`, reading from `source`.
-    pub fn new(
-        number: usize,
-        source: S,
-        decoder: JsonDecoder,
-        clock: Box<dyn Clock>,
-        shared: Shared,
-    ) -> Self {
+    pub fn new(number: usize, source: S, clock: Box<dyn Clock>, shared: Shared) -> Self {
         let (sender, reports) = mpsc::channel(REPORTS);
         let writer = Writer::new(
             shared.runtime,
@@ -156,9 +160,7 @@ impl<S: Source> Worker<S> {
             source,
             flows: BTreeMap::new(),
             tools: Tools {
-                target: shared.target,
-                decoder,
-                columns: shared.columns,
+                shaping: Shaping::new(shared.shape),
                 policy: shared.policy,
                 budget: shared.budget,
                 metrics: shared.metrics,
@@ -167,6 +169,7 @@ impl<S: Source> Worker<S> {
                 clock,
                 taken: Taken::default(),
             },
+            reshape: shared.reshape,
             health: shared.health,
             ends: shared.ends,
             at_work: Some(AtWork::new(&shared.leaving)),
@@ -266,18 +269,8 @@ impl<S: Source> Worker<S> {
                     ends.joined(self.number);
                 }
             }
-            Event::Assigned {
-                slot,
-                partition,
-                start,
-            } => {
-                let end = self.ends.as_ref().map(|ends| ends.end_of(&partition));
-                if let Some(ends) = &self.ends {
-                    ends.committed(&partition, start);
-                }
-                self.flows
-                    .insert(slot, Flow::new(partition, start, end, &self.tools));
-            }
+            Event::Assigned(assigned) => self.adopt(assigned),
+            Event::Expired(slot, oldest) => self.expire(slot, oldest, now),
             Event::Revoking(slots) => self.begin_revocation(slots, now),
             Event::Lost(slots) => {
                 tracing::warn!(
@@ -301,6 +294,7 @@ impl<S: Source> Worker<S> {
             match outcome {
                 Outcome::Durable(committed) => {
                     if flow.durable(id) {
+                        failpoint::pass("written");
                         let metrics = &self.tools.metrics;
                         metrics.outputs.inc_by(committed.outputs);
                         metrics.output_bytes.inc_by(committed.bytes);
@@ -314,6 +308,13 @@ impl<S: Source> Worker<S> {
                         tracing::warn!(%span, %table, reason, "target refuses rows; their records become dead letters");
                         flow.last_taken = now;
                         self.source.rewind(slot, from);
+                    }
+                }
+                Outcome::Conflict(reason) => {
+                    // A report about a span that was given up meanwhile says nothing about this assignment.
+                    if flow.is_writing(id) {
+                        flow.stop(reason.clone());
+                        self.tools.announce_stop(&span.partition, &reason);
                     }
                 }
                 Outcome::Misconfigured(reason) => {
@@ -348,6 +349,11 @@ impl<S: Source> Worker<S> {
                     let (from, delay) = flow.retry_later(now);
                     tracing::warn!(%partition, %from, retry_in = ?delay, reason, "target takes no rows; the span is read again later");
                 }
+                TargetError::Conflict(reason) => {
+                    let partition = partition.clone();
+                    flow.stop(reason.clone());
+                    self.tools.announce_stop(&partition, &reason);
+                }
                 error @ TargetError::Misconfigured(_) => {
                     return Err(WorkerError::Target {
                         partition: partition.clone(),
@@ -357,6 +363,31 @@ impl<S: Source> Worker<S> {
             }
         }
         Ok(())
+    }
+}
+
+impl Tools {
+    /// A partition stops, loudly: what it holds up and what to do about it.
+    fn announce_stop(&self, partition: &Partition, reason: &str) {
+        self.metrics.partitions_stopped.inc();
+        tracing::error!(
+            %partition, reason,
+            "partition stopped; others go on. Its checkpoint and plan stay as they are. See what is in the target with \
+             `alluvium recover --config FILE`; to begin anew at the checkpoint, stop all copies and add --discard-plan"
+        );
+    }
+
+    /// Records are lost: they were deleted from the stream before anybody read them.
+    fn note_expired(&self, partition: &Partition, next: Position, oldest: Position) {
+        let lost = oldest.offset() - next.offset();
+        self.metrics
+            .records_expired
+            .inc_by(u64::try_from(lost).unwrap_or(0));
+        tracing::error!(
+            %partition, %next, %oldest, lost,
+            "records were deleted from the topic before they were read: its retention is too short for the backlog. \
+             Reading goes on with the oldest that is left"
+        );
     }
 }
 

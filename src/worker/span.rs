@@ -37,7 +37,7 @@ struct Building {
 pub(super) struct OpenSpan {
     /// When the first record was taken, on the worker's clock.
     pub(super) opened: Duration,
-    opened_ms: i64,
+    pub(super) opened_ms: i64,
     inserter: Box<dyn Inserter>,
     tables: Vec<Building>,
     by_name: HashMap<Table, usize>,

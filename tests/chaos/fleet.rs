@@ -16,6 +16,7 @@ use crate::support::service::{Bucket, signal};
 pub(crate) const FAILPOINTS: [&str; 4] = ["sealed", "planned", "written", "committed"];
 
 const KILLED: i32 = 9;
+const ABORTED: i32 = 6;
 
 /// A place for a process, with its own address of the proxy.
 pub(crate) struct Slot {
@@ -154,7 +155,7 @@ impl Slot {
         self.program = None;
         Some(match (status.code(), status.signal(), self.failpoint) {
             (_, Some(KILLED), _) if self.sprung.load(Ordering::Relaxed) => End::BetweenOutputs,
-            (_, Some(KILLED), Some(name)) => End::Failpoint(name),
+            (_, Some(KILLED | ABORTED), Some(name)) => End::Failpoint(name),
             // 1: the target or the group did not answer in time.
             (Some(0 | 1), _, _) if leaving => End::Left,
             (Some(2), _, _) if forbidden => End::Refused,

@@ -9,34 +9,35 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Begin;
 use super::client::{list_of, offsets};
 use super::context::{Context, Notice};
-use crate::record::Partition;
-use crate::source::SourceError;
+use crate::record::{Partition, Position};
+use crate::source::{Checkpoint, SourceError};
 
 /// How long the group's coordinator may take to tell checkpoints.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the cluster says of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     /// The oldest record that is retained.
     pub(super) low: i64,
     /// Behind the last record.
     pub(super) high: i64,
     /// The checkpoint, if the group has one.
-    pub(super) committed: Option<i64>,
+    pub(super) committed: Option<Checkpoint>,
 }
 
 /// A thread that answers one kind of question, one question at a time.
 #[derive(Debug)]
 pub(super) struct Asks<Q> {
-    questions: SyncSender<Q>,
-    thread: JoinHandle<()>,
+    /// Nothing once ended.
+    questions: Option<SyncSender<Q>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl<Q: Send + 'static> Asks<Q> {
@@ -55,18 +56,26 @@ impl<Q: Send + 'static> Asks<Q> {
                 }
             })
             .map_err(|error| SourceError::Misconfigured(format!("no thread: {error}")))?;
-        Ok(Self { questions, thread })
+        Ok(Self {
+            questions: Some(questions),
+            thread: Some(thread),
+        })
     }
 
     /// Asks. `false` if a question waits already.
     pub(super) fn ask(&self, question: Q) -> bool {
-        self.questions.try_send(question).is_ok()
+        let questions = self.questions.as_ref();
+        questions.is_some_and(|questions| questions.try_send(question).is_ok())
     }
 
     /// Waits for the answer that is under way, and lets go of the consumer.
-    pub(super) fn end(self) {
-        drop(self.questions);
-        if self.thread.join().is_err() {
+    pub(super) fn end(&mut self) {
+        self.questions = None;
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("a thread that asks the cluster has panicked");
         }
     }
@@ -116,9 +125,10 @@ fn look_up(client: &BaseConsumer<Context>, partitions: Vec<Partition>, begin: Be
             .take_while(|_| !client.context().closing())
             .map(|partition| {
                 let standing = standings_of(client, std::slice::from_ref(&partition), begin);
-                let standing = standing
-                    .map(|found| found[0])
-                    .map_err(|error| error.to_string());
+                let standing = standing.map_err(|error| error.to_string());
+                let first = |found: Vec<Standing>| found.into_iter().next();
+                let standing =
+                    standing.and_then(|found| first(found).ok_or_else(|| "no answer".into()));
                 (partition, standing)
             })
             .collect(),
@@ -134,10 +144,7 @@ fn standings_of(
     let all = |offset| list_of(partitions.iter().map(|partition| (partition, offset)));
     let lows = offsets(client, all(Offset::Beginning)?)?;
     let highs = offsets(client, all(Offset::End)?)?;
-    let committed = client
-        .committed_offsets(all(Offset::Invalid)?, TIMEOUT)
-        .map_err(|error| SourceError::Unavailable(format!("no checkpoints: {error}")))?;
-    let committed = checkpoints(&committed)?;
+    let mut committed = checkpoints_of(client, partitions)?;
     let mut fresh = TopicPartitionList::new();
     let mut standings = Vec::with_capacity(partitions.len());
     for partition in partitions {
@@ -145,7 +152,7 @@ fn standings_of(
         let (Some(&low), Some(&high)) = (lows.get(&key), highs.get(&key)) else {
             return Err(SourceError::Unavailable(format!("{partition}: no offsets")));
         };
-        let committed = committed.get(&key).copied();
+        let committed = committed.remove(partition);
         if committed.is_none() && begin == Begin::Latest {
             let _ = fresh.add_partition_offset(&key.0, key.1, Offset::Offset(high));
         }
@@ -164,16 +171,32 @@ fn standings_of(
     Ok(standings)
 }
 
-fn checkpoints(list: &TopicPartitionList) -> Result<HashMap<(String, i32), i64>, SourceError> {
-    let mut offsets = HashMap::new();
-    for element in list.elements() {
-        let (topic, number) = (element.topic(), element.partition());
+/// What the group has stored for partitions; those without a checkpoint are left out.
+pub(super) fn checkpoints_of<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    partitions: &[Partition],
+) -> Result<HashMap<Partition, Checkpoint>, SourceError> {
+    let list = list_of(
+        partitions
+            .iter()
+            .map(|partition| (partition, Offset::Invalid)),
+    )?;
+    let found = client
+        .committed_offsets(list, TIMEOUT)
+        .map_err(|error| SourceError::Unavailable(format!("no checkpoints: {error}")))?;
+    let mut checkpoints = HashMap::new();
+    for element in found.elements() {
+        let partition = Partition::new(element.topic(), element.partition());
         element.error().map_err(|error| {
-            SourceError::Unavailable(format!("{topic}-{number}: no checkpoint: {error}"))
+            SourceError::Unavailable(format!("{partition}: no checkpoint: {error}"))
         })?;
         if let Offset::Offset(offset) = element.offset() {
-            offsets.insert((topic.to_owned(), number), offset);
+            let checkpoint = Checkpoint {
+                position: Position::at(offset),
+                note: element.metadata().to_owned(),
+            };
+            checkpoints.insert(partition, checkpoint);
         }
     }
-    Ok(offsets)
+    Ok(checkpoints)
 }

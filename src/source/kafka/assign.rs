@@ -13,7 +13,7 @@ use super::client::list_of;
 use super::context::Context;
 use super::{Begin, KafkaSource};
 use crate::record::{Partition, Position};
-use crate::source::{Event, Source, SourceError};
+use crate::source::{Assigned, Checkpoint, Event, Source, SourceError};
 
 /// How long to wait before something that failed is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -70,8 +70,7 @@ impl KafkaSource {
             match standing {
                 Err(reason) => failed = Some((partition, reason)),
                 Ok(standing) if self.waiting.contains(&partition) => {
-                    let start = self.start(&partition, standing);
-                    starts.push((partition, Position::at(start)));
+                    starts.push((partition.clone(), self.start(&partition, standing)));
                 }
                 Ok(standing) => self.check_place(&partition, standing, events),
             }
@@ -85,70 +84,62 @@ impl KafkaSource {
         self.take_over(starts, events);
     }
 
-    fn take_over(&mut self, starts: Vec<(Partition, Position)>, events: &mut Vec<Event>) {
+    fn take_over(&mut self, starts: Vec<(Partition, Start)>, events: &mut Vec<Event>) {
         if starts.is_empty() {
             return;
         }
-        if let Err(reason) = begin_at(&self.consumer, &starts) {
+        let places: Vec<_> = starts
+            .iter()
+            .map(|(partition, start)| (partition.clone(), start.place()))
+            .collect();
+        if let Err(reason) = begin_at(&self.consumer, &places) {
             tracing::warn!(reason, "kafka: cannot begin to read; trying again");
             self.ask_after = Instant::now() + PAUSE;
             return;
         }
         for (partition, start) in starts {
-            tracing::info!(%partition, %start, "partition assigned");
+            tracing::info!(%partition, start = %start.checkpoint.position, "partition assigned");
             self.waiting.remove(&partition);
-            let slot = self.slots.insert(partition.clone(), start);
+            let slot = self.slots.insert(partition.clone(), start.place());
             self.metrics.partitions.inc();
-            events.push(Event::Assigned {
+            let Start { checkpoint, oldest } = start;
+            events.push(Event::Assigned(Assigned {
                 slot,
                 partition,
-                start,
-            });
+                checkpoint,
+                oldest,
+            }));
         }
     }
 
-    fn start(&self, partition: &Partition, standing: Standing) -> i64 {
-        let Standing {
-            low,
-            high,
-            committed,
-        } = standing;
-        match committed {
-            None => self.beginning(standing),
-            Some(offset) if offset < low => {
-                self.lose(partition, offset, low);
-                low
-            }
-            Some(offset) if offset > high => {
-                let begin = self.beginning(standing);
+    fn start(&self, partition: &Partition, standing: Standing) -> Start {
+        let begin = Position::at(self.beginning(&standing));
+        let oldest = Position::at(standing.low);
+        let nothing = |position| Checkpoint {
+            position,
+            note: String::new(),
+        };
+        let checkpoint = match standing.committed {
+            None => nothing(begin),
+            // An open plan must be looked at by the worker, whatever has become of the topic.
+            Some(found) if found.position.offset() > standing.high && found.note.is_empty() => {
                 tracing::error!(
-                    %partition, checkpoint = offset, end = high, begin,
+                    %partition, checkpoint = %found.position, end = standing.high, %begin,
                     "the checkpoint lies beyond the partition's end: was the topic created anew? \
                      Reading begins where kafka.offset says"
                 );
-                begin
+                nothing(begin)
             }
-            Some(offset) => offset,
-        }
+            Some(found) => found,
+        };
+        Start { checkpoint, oldest }
     }
 
-    fn beginning(&self, standing: Standing) -> i64 {
+    fn beginning(&self, standing: &Standing) -> i64 {
         match self.settings.begin {
             Begin::Earliest => standing.low,
             Begin::Latest => standing.high,
         }
-    }
-
-    fn lose(&self, partition: &Partition, next: i64, low: i64) {
-        let lost = low - next;
-        self.metrics
-            .records_expired
-            .inc_by(u64::try_from(lost).unwrap_or(0));
-        tracing::error!(
-            %partition, next, oldest = low, lost,
-            "records were deleted from the topic before they were read: its retention is too short for the \
-             backlog. Reading goes on with the oldest that is left"
-        );
     }
 
     /// A broker has said that some place does not exist: if it is this partition's, reads on from one that does.
@@ -160,10 +151,9 @@ impl KafkaSource {
             return;
         };
         if next < standing.low {
-            self.lose(partition, next, standing.low);
-            self.rewind(slot, Position::at(standing.low));
+            events.push(Event::Expired(slot, Position::at(standing.low)));
         } else if next > standing.high {
-            let begin = Position::at(self.beginning(standing));
+            let begin = Position::at(self.beginning(&standing));
             tracing::error!(
                 %partition, next, end = standing.high, %begin,
                 "the partition ends before the place that is read: was the topic created anew? Reading begins where \
@@ -173,11 +163,15 @@ impl KafkaSource {
             self.rewind(slot, begin);
             self.resume(&[slot]);
             events.push(Event::Lost(vec![slot]));
-            events.push(Event::Assigned {
+            events.push(Event::Assigned(Assigned {
                 slot,
                 partition: partition.clone(),
-                start: begin,
-            });
+                checkpoint: Checkpoint {
+                    position: begin,
+                    note: String::new(),
+                },
+                oldest: Position::at(standing.low),
+            }));
         }
     }
 
@@ -209,6 +203,19 @@ impl KafkaSource {
                 }
             }
         }
+    }
+}
+
+/// Where a partition stands for us.
+struct Start {
+    checkpoint: Checkpoint,
+    oldest: Position,
+}
+
+impl Start {
+    /// Where reading begins.
+    fn place(&self) -> Position {
+        self.checkpoint.position.max(self.oldest)
     }
 }
 

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, DefaultConsumerContext};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer, ConsumerContext, DefaultConsumerContext,
+};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::KafkaSettings;
+use super::{KafkaSettings, asks};
 use crate::record::{Partition, Position};
-use crate::source::SourceError;
+use crate::source::{Checkpoint, SourceError};
 
 /// How long one question to the cluster may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,9 +130,27 @@ pub fn ends(
     settings: &KafkaSettings,
     partitions: &[Partition],
 ) -> Result<HashMap<Partition, Position>, SourceError> {
+    positions(settings, partitions, Offset::End)
+}
+
+/// The oldest position that each partition retains.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] if a broker does not answer.
+pub fn oldest(
+    settings: &KafkaSettings,
+    partitions: &[Partition],
+) -> Result<HashMap<Partition, Position>, SourceError> {
+    positions(settings, partitions, Offset::Beginning)
+}
+
+fn positions(
+    settings: &KafkaSettings,
+    partitions: &[Partition],
+    which: Offset,
+) -> Result<HashMap<Partition, Position>, SourceError> {
     let client = plain_client(settings)?;
-    let list = list_of(partitions.iter().map(|p| (p, Offset::End)))?;
-    let answers = offsets(&client, list)?;
+    let answers = offsets(&client, list_of(partitions.iter().map(|p| (p, which)))?)?;
     Ok(partitions
         .iter()
         .filter_map(|partition| {
@@ -179,8 +199,69 @@ pub(super) fn offsets<C: ConsumerContext>(
     Ok(offsets)
 }
 
+/// The checkpoints the group has; partitions without one are left out.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] if the group's coordinator does not answer.
+pub fn checkpoints(
+    settings: &KafkaSettings,
+    partitions: &[Partition],
+) -> Result<HashMap<Partition, Checkpoint>, SourceError> {
+    asks::checkpoints_of(&member_of_nothing(settings)?, partitions)
+}
+
+/// Stores checkpoints for a group without members: brokers refuse them while it has any.
+///
+/// # Errors
+/// [`SourceError::Unavailable`] with the broker's reason.
+pub fn store(
+    settings: &KafkaSettings,
+    checkpoints: &[(Partition, Checkpoint)],
+) -> Result<(), SourceError> {
+    let client = member_of_nothing(settings)?;
+    let list = noted(
+        checkpoints
+            .iter()
+            .map(|(partition, checkpoint)| (partition, checkpoint)),
+    )?;
+    client.commit(&list, CommitMode::Sync).map_err(|error| {
+        let group = &settings.group_id;
+        SourceError::Unavailable(format!(
+            "group {group} takes no checkpoint from outside: {error}"
+        ))
+    })
+}
+
+/// A client that knows the group, but does not join it.
+fn member_of_nothing(settings: &KafkaSettings) -> Result<BaseConsumer, SourceError> {
+    let mut config = config(settings);
+    config.remove("group.instance.id");
+    config
+        .set("group.id", &settings.group_id)
+        .set("enable.auto.commit", "false");
+    config.create().map_err(|error| refused(&error))
+}
+
+/// Lists partitions with what is to be stored of each.
+pub(super) fn noted<'a>(
+    checkpoints: impl IntoIterator<Item = (&'a Partition, &'a Checkpoint)>,
+) -> Result<TopicPartitionList, SourceError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, Checkpoint { position, note }) in checkpoints {
+        let mut element = list.add_partition(partition.topic(), partition.number());
+        element.set_metadata(note);
+        element
+            .set_offset(Offset::Offset(position.offset()))
+            .map_err(|error| SourceError::Unavailable(format!("{partition}: {error}")))?;
+    }
+    Ok(list)
+}
+
 /// Whether the partition has no readable record in `[from, end)`.
-pub(super) fn is_gap(
+///
+/// # Errors
+/// [`SourceError::Unavailable`] if that cannot be told.
+pub fn is_gap(
     settings: &KafkaSettings,
     partition: &Partition,
     from: Position,

@@ -18,16 +18,16 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::asks::Asks;
 use self::context::{Context, Notice};
 use self::slots::{Assigned, Slots};
-use super::{Event, Slot, Source, SourceError};
+use super::{Checkpoint, Event, Slot, Source, SourceError};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Position, Record};
 
-pub use self::client::{ends, partitions};
+pub use self::client::{checkpoints, ends, is_gap, oldest, partitions, store};
 
 /// Where reading begins in a partition that has no checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,10 @@ pub struct KafkaSource {
     seek_after: Instant,
     /// Whether the group waits for partitions to be given back.
     revoking: bool,
+    /// Whether a commit is under way.
+    committing: bool,
+    /// Given back by us, but kept until a commit that is under way has been answered.
+    giving_back: Vec<TopicPartitionList>,
     /// Whether the last assignment was told as [`Event::Joined`].
     joined: bool,
     lag_after: Instant,
@@ -124,6 +128,8 @@ impl KafkaSource {
             misplaced: false,
             seek_after: now,
             revoking: false,
+            committing: false,
+            giving_back: Vec::new(),
             joined: true,
             lag_after: now,
             metrics,
@@ -144,11 +150,12 @@ impl KafkaSource {
 
     fn checkpoint_list(
         &self,
-        checkpoints: &[(Slot, Position)],
+        checkpoints: &[(Slot, Checkpoint)],
     ) -> Result<TopicPartitionList, SourceError> {
-        client::list_of(checkpoints.iter().filter_map(|(slot, position)| {
-            Some((self.partition(*slot)?, Offset::Offset(position.offset())))
-        }))
+        let owned = checkpoints.iter();
+        client::noted(
+            owned.filter_map(|(slot, checkpoint)| Some((self.partition(*slot)?, checkpoint))),
+        )
     }
 
     fn on_error(&mut self, error: &KafkaError) -> Result<(), SourceError> {
@@ -176,6 +183,8 @@ impl KafkaSource {
             Notice::Revoke { partitions, lost } => self.on_revoke(&partitions, lost, events),
             Notice::Standings(standings) => self.on_standings(standings, events),
             Notice::Committed(result) => {
+                self.committing = false;
+                self.give_back_waiting();
                 events.push(Event::Committed(result.map_err(SourceError::Unavailable)));
             }
         }
@@ -192,15 +201,31 @@ impl KafkaSource {
             slots.extend(self.slots.find(topic, number));
         }
         if lost {
-            context::unassign(&self.consumer, partitions);
+            self.give_back(partitions.clone());
             self.forget(&slots);
-            self.revoking = false;
             events.push(Event::Lost(slots));
         } else if slots.is_empty() {
-            context::unassign(&self.consumer, partitions);
+            self.give_back(partitions.clone());
         } else {
             self.revoking = true;
             events.push(Event::Revoking(slots));
+        }
+    }
+
+    /// Answers a revocation, but not while a commit is under way: with the answer librdkafka is free to join again, and would then
+    /// send a commit that had to wait with its new membership. So a request is never stored under another membership than
+    /// the one it was made under.
+    fn give_back(&mut self, partitions: TopicPartitionList) {
+        self.giving_back.push(partitions);
+        if !self.committing {
+            self.give_back_waiting();
+        }
+    }
+
+    fn give_back_waiting(&mut self) {
+        for partitions in std::mem::take(&mut self.giving_back) {
+            context::unassign(&self.consumer, &partitions);
+            self.revoking = false;
         }
     }
 
@@ -322,11 +347,14 @@ impl Source for KafkaSource {
         }
     }
 
-    fn commit(&mut self, checkpoints: &[(Slot, Position)]) {
+    fn commit(&mut self, checkpoints: &[(Slot, Checkpoint)]) {
         let answer = match self.checkpoint_list(checkpoints) {
             Ok(list) if list.count() == 0 => Ok(()),
+            // librdkafka would send it with whatever membership it has by then.
+            Ok(_) if self.consumer.assignment_lost() => Err("the assignment is lost".into()),
             Ok(list) => {
                 if self.commits.ask(list) {
+                    self.committing = true;
                     return;
                 }
                 Err("the commit before is still under way".into())
@@ -337,9 +365,8 @@ impl Source for KafkaSource {
     }
 
     fn release(&mut self, slots: &[Slot]) {
-        context::unassign(&self.consumer, &self.list(slots));
+        self.give_back(self.list(slots));
         self.forget(slots);
-        self.revoking = false;
     }
 
     fn nothing_before(&mut self, slot: Slot, end: Position) -> bool {
@@ -356,6 +383,8 @@ impl Source for KafkaSource {
     }
 
     fn close(mut self) {
+        // So that no commit is left behind that would be sent under another membership.
+        self.commits.end();
         let context = self.consumer.context();
         context.close();
         // What the group waits for must be answered, or the consumer never closes.
@@ -366,8 +395,8 @@ impl Source for KafkaSource {
         if self.revoking {
             context::unassign(&self.consumer, &self.list(&all));
         }
+        self.give_back_waiting();
         self.forget(&all);
-        self.commits.end();
         self.standings.end();
         // Dropping the last reference to the consumer leaves the group and waits for the answer.
     }

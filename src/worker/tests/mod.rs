@@ -1,5 +1,6 @@
 //! The loop, against a scripted stream and a target in memory: what is committed is durable, whatever happens.
 
+mod plans;
 mod script;
 
 use alluvium_target::memory::MemoryTarget;
@@ -10,7 +11,7 @@ use super::leave::REVOKE_DEADLINE;
 use super::*;
 use crate::decode::json::{JsonSettings, Layout};
 use crate::record::{Position, Table};
-use crate::table::UserType;
+use crate::table::{ColumnSettings, UserType};
 
 /// A worker on scripted parts, turned by hand.
 struct Bench {
@@ -33,27 +34,59 @@ fn policy() -> Policy {
     }
 }
 
+/// The shape that `settings` stand for: they name the project.
+fn shape(target: &MemoryTarget, settings: &str) -> Shape {
+    let columns = ColumnSettings {
+        checkpoint_field: "_shard_time".into(),
+        time_field: "_time".into(),
+        user_field: "_user".into(),
+        user_type: UserType::String,
+    };
+    let project = if settings == "the usual" {
+        "p"
+    } else {
+        settings
+    };
+    let json = JsonSettings {
+        layout: Layout::Plain,
+        project: project.into(),
+        collection_field: Some("c".into()),
+        max_bytes: 1 << 20,
+    };
+    Shape::new(settings, Arc::new(target.clone()), columns, json)
+}
+
 impl Bench {
     fn new() -> Self {
         Self::with(policy(), 1 << 30, None)
     }
 
+    /// Another process at the same target.
+    fn on(target: MemoryTarget) -> Self {
+        Self::at(target, policy(), 1 << 30, None)
+    }
+
     fn with(policy: Policy, memory: u64, ends: Option<Ends>) -> Self {
+        Self::at(MemoryTarget::new(), policy, memory, ends)
+    }
+
+    fn at(target: MemoryTarget, policy: Policy, memory: u64, ends: Option<Ends>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let (source, target) = (TestSource::default(), MemoryTarget::new());
+        let source = TestSource::default();
         let (clock, metrics) = (TestClock::default(), Metrics::new().unwrap());
         let shared = Shared {
-            target: Arc::new(target.clone()),
-            columns: Arc::new(ColumnSettings {
-                checkpoint_field: "_shard_time".into(),
-                time_field: "_time".into(),
-                user_field: "_user".into(),
-                user_type: UserType::String,
-            }),
+            shape: Arc::new(shape(&target, "the usual")),
+            reshape: {
+                let target = target.clone();
+                Arc::new(move |settings| match settings {
+                    "unusable" => Err("the test said so".into()),
+                    settings => Ok(shape(&target, settings)),
+                })
+            },
             policy,
             building_limit: memory / 10,
             max_poll: 1000,
@@ -65,13 +98,7 @@ impl Bench {
             ends: ends.map(Arc::new),
             leaving: Arc::new(Leaving::new(1)),
         };
-        let decoder = JsonDecoder::new(JsonSettings {
-            layout: Layout::Plain,
-            project: "p".into(),
-            collection_field: Some("c".into()),
-            max_bytes: 1 << 20,
-        });
-        let worker = Worker::new(0, source.clone(), decoder, Box::new(clock.clone()), shared);
+        let worker = Worker::new(0, source.clone(), Box::new(clock.clone()), shared);
         Self {
             worker,
             source,
@@ -175,7 +202,8 @@ fn nothing_is_committed_before_the_target_has_it_and_others_go_on_meanwhile() {
         bench.source.checkpoint(1) == Some(5)
     });
     // The failed span comes back after its delay of about a second, in real time.
-    assert_eq!(bench.source.checkpoint(0), None);
+    assert_eq!(bench.source.checkpoint(0), Some(0));
+    assert!(bench.source.plan(0).is_some());
     bench.turn_until("retry", |bench| bench.source.checkpoint(0) == Some(5));
     assert_eq!(bench.rows("a"), 5);
 }
@@ -302,7 +330,11 @@ fn a_target_too_slow_for_a_rebalance_costs_a_second_reading_and_no_loss() {
     bench.turn_until("release", |bench| {
         !bench.source.0.borrow().released.is_empty()
     });
-    assert_eq!(bench.source.checkpoint(0), None);
+    assert_eq!(bench.source.checkpoint(0), Some(0));
+    assert!(
+        bench.source.plan(0).is_some(),
+        "the next owner must finish it"
+    );
 }
 
 #[test]
@@ -319,7 +351,7 @@ fn a_lost_partition_is_dropped_and_its_late_acknowledgement_ignored() {
     std::thread::sleep(Duration::from_millis(500));
     bench.turn().unwrap();
     // The scripted source asserts that nothing is committed for a partition that is not owned.
-    assert_eq!(bench.source.checkpoint(0), None);
+    assert_eq!(bench.source.checkpoint(0), Some(0));
     assert!(bench.worker.flows.is_empty());
 }
 
@@ -368,7 +400,8 @@ fn a_stop_that_the_target_does_not_allow_says_so() {
     };
     let result = bench.worker.run(stop);
     assert!(matches!(result, Err(WorkerError::NotDrained { spans: 1 })));
-    assert_eq!(source.checkpoint(0), None);
+    assert_eq!(source.checkpoint(0), Some(0));
+    assert!(source.plan(0).is_some(), "the next owner must finish it");
 }
 
 #[test]

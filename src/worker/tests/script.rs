@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::deliver::Plan;
 use crate::record::{Partition, Position, Record};
-use crate::source::{Event, Slot, Source, SourceError};
+use crate::source::{Assigned, Checkpoint, Event, Slot, Source, SourceError};
 use crate::worker::Clock;
 
 /// A clock that stands still until it is moved.
@@ -41,7 +42,7 @@ pub(super) struct Stream {
     pub(super) paused: BTreeMap<Slot, bool>,
     pub(super) events: VecDeque<Event>,
     /// Checkpoints in the order in which they were stored.
-    pub(super) committed: Vec<(Slot, Position)>,
+    pub(super) committed: Vec<(Slot, Checkpoint)>,
     pub(super) released: Vec<Slot>,
     pub(super) polls: u64,
     /// The next so many commits fail.
@@ -74,16 +75,24 @@ impl TestSource {
     }
 
     pub(super) fn assign(&self, slot: usize, start: i64) {
+        self.assign_with(slot, start, "", 0);
+    }
+
+    /// Assigns with what was stored beside the checkpoint, and the oldest record that is left.
+    pub(super) fn assign_with(&self, slot: usize, start: i64, note: &str, oldest: i64) {
         let mut stream = self.0.borrow_mut();
         let partition = Partition::new("t", i32::try_from(slot).unwrap());
-        stream.next.insert(Slot(slot), start);
+        stream.next.insert(Slot(slot), start.max(oldest));
         stream.paused.insert(Slot(slot), false);
-        let start = Position::at(start);
-        stream.events.push_back(Event::Assigned {
+        stream.events.push_back(Event::Assigned(Assigned {
             slot: Slot(slot),
             partition,
-            start,
-        });
+            checkpoint: Checkpoint {
+                position: Position::at(start),
+                note: note.to_owned(),
+            },
+            oldest: Position::at(oldest),
+        }));
         stream.events.push_back(Event::Joined);
     }
 
@@ -92,20 +101,27 @@ impl TestSource {
     }
 
     pub(super) fn checkpoint(&self, slot: usize) -> Option<i64> {
+        self.stored(slot).map(|stored| stored.position.offset())
+    }
+
+    /// The plan stored beside a partition's checkpoint.
+    pub(super) fn plan(&self, slot: usize) -> Option<Plan> {
+        let stored = self.stored(slot)?;
+        Plan::read(&stored.note, stored.position).unwrap()
+    }
+
+    fn stored(&self, slot: usize) -> Option<Checkpoint> {
         let stream = self.0.borrow();
-        let found = stream
-            .committed
-            .iter()
-            .rev()
-            .find(|(other, _)| *other == Slot(slot));
-        found.map(|(_, position)| position.offset())
+        let mut all = stream.committed.iter().rev();
+        all.find(|(other, _)| *other == Slot(slot))
+            .map(|(_, stored)| stored.clone())
     }
 
     pub(super) fn is_paused(&self, slot: usize) -> bool {
         self.0.borrow().paused[&Slot(slot)]
     }
 
-    fn store(&self, checkpoints: &[(Slot, Position)]) -> Result<(), SourceError> {
+    fn store(&self, checkpoints: &[(Slot, Checkpoint)]) -> Result<(), SourceError> {
         let mut stream = self.0.borrow_mut();
         if stream.refuse_commits > 0 {
             stream.refuse_commits -= 1;
@@ -188,7 +204,7 @@ impl Source for TestSource {
         self.0.borrow_mut().next.insert(slot, to.offset());
     }
 
-    fn commit(&mut self, checkpoints: &[(Slot, Position)]) {
+    fn commit(&mut self, checkpoints: &[(Slot, Checkpoint)]) {
         let result = self.store(checkpoints);
         self.0
             .borrow_mut()

@@ -16,6 +16,9 @@ pub enum TargetError {
         /// Why, in the target's words.
         reason: String,
     },
+    /// Something else stands under a name that this span must write: the partition stops, others go on.
+    #[error("conflict at the target: {0}")]
+    Conflict(String),
     /// A person must change something: the program stops and says so.
     #[error("target misconfigured: {0}")]
     Misconfigured(String),

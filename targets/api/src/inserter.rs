@@ -23,6 +23,13 @@ pub trait Target: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`TargetError::Misconfigured`] or [`TargetError::Unavailable`].
     async fn check(&self) -> Result<(), TargetError>;
+
+    /// What in the target's own settings shapes the names or the contents of outputs, as text without secrets.
+    ///
+    /// A plan that was made under another shape is not continued silently.
+    fn shape(&self) -> String {
+        String::new()
+    }
 }
 
 /// The output of one span: rows of any number of tables, visible all at once or not at all.

@@ -1,0 +1,112 @@
+//! Takes over a partition: what its last owner planned is finished first, exactly as planned.
+
+use std::time::Duration;
+
+use super::Worker;
+use super::flow::Flow;
+use crate::deliver::{Ledger, Plan};
+use crate::record::{Partition, Position};
+use crate::source::{Assigned, Slot, Source};
+
+impl<S: Source> Worker<S> {
+    pub(super) fn adopt(&mut self, assigned: Assigned) {
+        let Assigned {
+            slot,
+            partition,
+            checkpoint,
+            oldest,
+        } = assigned;
+        let end = self.ends.as_ref().map(|ends| ends.end_of(&partition));
+        if let Some(ends) = &self.ends {
+            ends.committed(&partition, checkpoint.position);
+        }
+        let start = checkpoint.position;
+        let tools = &mut self.tools;
+        let flow = match Plan::read(&checkpoint.note, start) {
+            Ok(None) => {
+                let start = start.max(oldest);
+                if start > checkpoint.position {
+                    self.tools
+                        .note_expired(&partition, checkpoint.position, oldest);
+                }
+                Flow::new(partition, Ledger::new(start), end, &mut self.tools)
+            }
+            Ok(Some(plan)) => self.follow(partition, start, plan, oldest, end),
+            Err(error) => {
+                let mut flow = Flow::new(partition, Ledger::new(start), end, tools);
+                flow.stop(error.to_string());
+                flow
+            }
+        };
+        if let Some(reason) = &flow.stopped {
+            self.tools.announce_stop(&flow.partition, reason);
+        }
+        self.flows.insert(slot, flow);
+    }
+
+    /// A partition with an open plan.
+    fn follow(
+        &mut self,
+        partition: Partition,
+        start: Position,
+        plan: Plan,
+        oldest: Position,
+        end: Option<Position>,
+    ) -> Flow {
+        let spans = plan.spans.len();
+        let to = plan.spans[spans - 1].to;
+        tracing::info!(%partition, from = %start, %to, spans, "an open plan is finished first");
+        self.tools.metrics.plans_recovered.inc();
+        let ledger = Ledger::recovered(start, plan.spans);
+        let mut flow = Flow::new(partition, ledger, end, &mut self.tools);
+        if oldest > start {
+            flow.stop(format!(
+                "the planned span begins at {start}, but the topic retains nothing before {oldest}: outputs of it may be \
+                 visible, and the rest cannot be read any more"
+            ));
+            return flow;
+        }
+        let own = self.tools.shaping.shape.print;
+        if plan.print == own {
+            return flow;
+        }
+        match plan.settings.as_deref().map(|settings| (self.reshape)(settings)) {
+            Some(Ok(shape)) if shape.print == plan.print => {
+                let partition = &flow.partition;
+                tracing::info!(%partition, "the plan was made with other settings; it is finished with those");
+                flow.shaped_as_recorded(shape);
+            }
+            Some(Ok(_)) => flow.stop(
+                "the plan was made by another release of this program or of its target, whose outputs may differ".into(),
+            ),
+            Some(Err(why)) => {
+                flow.stop(format!("the plan was made with other settings, which cannot be used: {why}"));
+            }
+            None => flow.stop("the plan was made with other settings, which are not recorded in it".into()),
+        }
+        flow
+    }
+
+    /// Records before `oldest` have been deleted from the stream before they were read.
+    pub(super) fn expire(&mut self, slot: Slot, oldest: Position, now: Duration) {
+        let Some(flow) = self.flows.get_mut(&slot) else {
+            return;
+        };
+        if flow.stopped.is_some() || oldest <= flow.next() {
+            return;
+        }
+        if flow.is_bound() {
+            flow.stop(format!(
+                "a planned span was being read at {}, but the topic retains nothing before {oldest} any more",
+                flow.next()
+            ));
+            let reason = flow.stopped.clone().unwrap_or_default();
+            self.tools.announce_stop(&flow.partition.clone(), &reason);
+            return;
+        }
+        self.tools
+            .note_expired(&flow.partition, flow.next(), oldest);
+        flow.last_taken = now;
+        self.source.rewind(slot, oldest);
+    }
+}

@@ -1,0 +1,44 @@
+//! Tables whose rows the target has refused: in the spans concerned their records become dead letters.
+
+use crate::record::{Position, Table};
+
+/// Refusals, each of one table in one span.
+///
+/// A refusal counts for its span only. Whoever reads the span again after a crash knows nothing of it, is refused for
+/// the same rows, and comes to the same dead letters.
+#[derive(Default)]
+pub(super) struct Refused(Vec<Refusal>);
+
+struct Refusal {
+    /// Where the span begins.
+    from: Position,
+    table: Table,
+    reason: String,
+}
+
+impl Refused {
+    /// Why the table's rows are refused in the span that begins at `from`, if they are.
+    pub(super) fn reason(&self, from: Position, project: &str, collection: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|refusal| {
+                refusal.from == from
+                    && refusal.table.project() == project
+                    && refusal.table.collection() == collection
+            })
+            .map(|refusal| refusal.reason.as_str())
+    }
+
+    pub(super) fn add(&mut self, from: Position, table: Table, reason: String) {
+        self.0.push(Refusal {
+            from,
+            table,
+            reason,
+        });
+    }
+
+    /// Spans before `checkpoint` are done with.
+    pub(super) fn forget_before(&mut self, checkpoint: Position) {
+        self.0.retain(|refusal| refusal.from >= checkpoint);
+    }
+}

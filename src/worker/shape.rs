@@ -1,0 +1,61 @@
+//! Everything that shapes the names and the rows of outputs, with its fingerprint.
+//!
+//! A plan names the shape it was made under. Whoever finishes the plan must do it under the same shape, or would write other
+//! outputs beside those that may be visible already.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use alluvium_target::Target;
+
+use crate::decode::json::JsonSettings;
+use crate::deliver::Print;
+use crate::table::ColumnSettings;
+
+/// Counts the changes of this program after which the same records make other rows. `rows_are_what_they_were` in
+/// `tests/fast/revision.rs` fails when it has to be raised.
+const ROWS_REVISION: u32 = 1;
+
+/// How records become outputs.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Stands for all of it.
+    pub(super) print: Print,
+    /// The settings it was made of, as plans keep them: a line for each, `key=value`.
+    pub(super) settings: Arc<str>,
+    pub(super) target: Arc<dyn Target>,
+    pub(super) columns: Arc<ColumnSettings>,
+    pub(super) json: JsonSettings,
+}
+
+impl Shape {
+    /// The shape that `settings` stand for: lines of `key=value`, without secrets.
+    pub fn new(
+        settings: &str,
+        target: Arc<dyn Target>,
+        columns: ColumnSettings,
+        json: JsonSettings,
+    ) -> Self {
+        let all = format!("{ROWS_REVISION}\n{}\n{settings}", target.shape());
+        Self {
+            print: Print::of(&all),
+            settings: settings.into(),
+            target,
+            columns: Arc::new(columns),
+            json,
+        }
+    }
+
+    /// Where outputs go.
+    pub fn target(&self) -> Arc<dyn Target> {
+        self.target.clone()
+    }
+
+    /// Stands for all of it.
+    pub fn print(&self) -> Print {
+        self.print
+    }
+}
+
+/// Makes a shape of the settings that a plan has kept, or says why it cannot.
+pub type Reshape = dyn Fn(&str) -> Result<Shape, String> + Send + Sync;
