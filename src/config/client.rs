@@ -44,11 +44,7 @@ pub(super) const REFUSED: &[(&[&str], &str)] = &[
         "--until-end depends on it; remove it",
     ),
     (
-        &[
-            "partition.assignment.strategy",
-            "group.protocol",
-            "group.remote.assignor",
-        ],
+        &["partition.assignment.strategy"],
         "what happens when partitions move depends on it; remove it",
     ),
     (

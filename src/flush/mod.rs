@@ -81,13 +81,16 @@ pub struct OpenSpan {
     pub in_flight: usize,
     /// Whether the partition has reached the end that was asked for.
     pub at_end: bool,
+    /// Whether another span of the same worker is sealed for its age now.
+    pub in_company: bool,
 }
 
 impl Policy {
     /// Whether to seal the span now, and why.
     ///
     /// Age waits while an earlier span of the partition is on its way: a slow or failing target then
-    /// gets fewer and larger outputs, not more and smaller ones.
+    /// gets fewer and larger outputs, not more and smaller ones. In company, half the age is enough: partitions that are sealed
+    /// together share their requests to the checkpoint store, and stay together from then on.
     pub fn due(&self, span: &OpenSpan) -> Option<Reason> {
         if span.in_flight >= self.max_in_flight {
             None
@@ -97,10 +100,18 @@ impl Policy {
             None
         } else if span.at_end {
             Some(Reason::End)
-        } else if span.age >= self.max_span_age {
+        } else if span.age >= self.age_of(span) {
             Some(Reason::Age)
         } else {
             None
+        }
+    }
+
+    fn age_of(&self, span: &OpenSpan) -> Duration {
+        if span.in_company {
+            self.max_span_age / 2
+        } else {
+            self.max_span_age
         }
     }
 

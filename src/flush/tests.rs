@@ -18,6 +18,7 @@ fn span() -> OpenSpan {
         largest_output: 0,
         in_flight: 0,
         at_end: false,
+        in_company: false,
     }
 }
 
@@ -40,6 +41,17 @@ fn age_seals_when_nothing_is_under_way() {
         }),
         None
     );
+}
+
+#[test]
+fn company_seals_what_is_old_enough_and_nothing_younger() {
+    let with_age = |secs| OpenSpan {
+        age: Duration::from_secs(secs),
+        in_company: true,
+        ..span()
+    };
+    assert_eq!(policy().due(&with_age(30)), Some(Reason::Age));
+    assert_eq!(policy().due(&with_age(29)), None);
 }
 
 #[test]

@@ -190,7 +190,7 @@ impl Flow {
         self.seal_bound(self.next, tools)?;
         // Only what was handed on tells how large the output has become.
         if handed_on {
-            self.seal_if_due(tools, now)
+            self.seal_if_due(tools, now, false)
         } else {
             Ok(())
         }
@@ -407,7 +407,7 @@ impl Flow {
     }
 
     /// Seals or shrinks what its age and size ask for.
-    pub(super) fn flush_due(&mut self, tools: &mut Tools, now: Duration) {
+    pub(super) fn flush_due(&mut self, tools: &mut Tools, now: Duration, in_company: bool) {
         if self.trouble.is_some() {
             return;
         }
@@ -417,16 +417,31 @@ impl Flow {
             return;
         }
         self.measure();
-        if let Err(error) = self.seal_if_due(tools, now) {
+        if let Err(error) = self.seal_if_due(tools, now, in_company) {
             self.trouble = Some(error);
         }
     }
 
-    fn seal_if_due(&mut self, tools: &mut Tools, now: Duration) -> Result<(), TargetError> {
+    /// Whether the open span is sealed now because of its age.
+    pub(super) fn due_by_age(&self, policy: &Policy, now: Duration) -> bool {
+        let due = |state| policy.due(&state) == Some(Reason::Age);
+        !self.is_bound() && self.state(now).is_some_and(due)
+    }
+
+    fn seal_if_due(
+        &mut self,
+        tools: &mut Tools,
+        now: Duration,
+        in_company: bool,
+    ) -> Result<(), TargetError> {
         if self.is_bound() {
             return Ok(());
         }
-        match self.state(now).and_then(|state| tools.policy.due(&state)) {
+        let state = self.state(now).map(|state| flush::OpenSpan {
+            in_company,
+            ..state
+        });
+        match state.and_then(|state| tools.policy.due(&state)) {
             Some(reason) => self.seal_at(self.next, reason, tools),
             None => Ok(()),
         }
@@ -438,6 +453,7 @@ impl Flow {
             largest_output: open.largest_output(),
             in_flight: self.ledger.in_flight(),
             at_end: self.at_end(),
+            in_company: false,
         })
     }
 

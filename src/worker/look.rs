@@ -10,8 +10,10 @@ use crate::source::Source;
 impl<S: Source> Worker<S> {
     /// Looks at every partition: flushes, memory, pauses, the end.
     pub(super) fn look(&mut self, now: Duration) {
+        let due = |flow: &Flow| flow.due_by_age(&self.tools.policy, now);
+        let in_company = self.flows.values().any(due);
         for flow in self.flows.values_mut() {
-            flow.flush_due(&mut self.tools, now);
+            flow.flush_due(&mut self.tools, now, in_company);
         }
         self.relieve(now);
         self.look_for_ends(now);

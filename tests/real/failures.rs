@@ -72,5 +72,5 @@ fn a_broker_that_dies_and_returns_costs_nothing() {
         stream.wait_committed(seconds(120));
     });
     program.stop();
-    stream.assert_complete(&config.output());
+    stream.assert_exact(&config.output());
 }

@@ -58,7 +58,7 @@ fn a_crash_in_mid_stream_loses_nothing() {
     });
     Program::until_end(&config, seconds(120));
     assert!(stream.is_committed());
-    stream.assert_complete(&config.output());
+    stream.assert_exact(&config.output());
 }
 
 /// Two more processes join the group under load and leave it again, one cleanly, one by a crash: nothing is lost.
@@ -90,5 +90,5 @@ fn processes_added_and_removed_under_load_lose_nothing() {
         stream.wait_committed(seconds(120));
         one.stop();
     });
-    stream.assert_complete(&first.output());
+    stream.assert_exact(&first.output());
 }

@@ -27,13 +27,22 @@ pub(super) fn config(settings: &KafkaSettings) -> ClientConfig {
             "socket.timeout.ms",
             settings.request_timeout.as_millis().to_string(),
         )
-        .set(
-            "session.timeout.ms",
-            settings.session_timeout.as_millis().to_string(),
-        )
         .set_log_level(RDKafkaLogLevel::Info);
     for (key, value) in &settings.client {
         config.set(key, value);
+    }
+    config
+}
+
+/// The properties of a client that joins no group.
+fn outside_config(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = config(settings);
+    for key in [
+        "group.instance.id",
+        "group.protocol",
+        "group.remote.assignor",
+    ] {
+        config.remove(key);
     }
     config
 }
@@ -48,14 +57,24 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
         ("enable.auto.offset.store", "false".into()),
         // Where reading begins is decided here, aloud; an expired position must not be skipped in silence.
         ("auto.offset.reset", "error".into()),
-        ("partition.assignment.strategy", "cooperative-sticky".into()),
         ("statistics.interval.ms", "5000".into()),
         ("queued.max.messages.kbytes", (prefetch >> 10).to_string()),
         // A full queue is drained in milliseconds; librdkafka's own second of rest would starve the worker.
         ("fetch.queue.backoff.ms", "10".into()),
+    ];
+    // In the protocol of KIP-848 the brokers decide these.
+    let classic = [
+        ("partition.assignment.strategy", "cooperative-sticky".into()),
+        (
+            "session.timeout.ms",
+            settings.session_timeout.as_millis().to_string(),
+        ),
         ("heartbeat.interval.ms", "1000".into()),
     ];
-    for (key, value) in defaults {
+    let protocol = settings.client.get("group.protocol");
+    let is_classic = protocol.is_none_or(|name| !name.eq_ignore_ascii_case("consumer"));
+    let classic = classic.into_iter().filter(|_| is_classic);
+    for (key, value) in defaults.into_iter().chain(classic) {
         if !settings.client.contains_key(key) {
             config.set(key, value);
         }
@@ -72,9 +91,9 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
 /// # Errors
 /// [`SourceError::Misconfigured`] if librdkafka does not accept a property.
 pub(super) fn plain_client(settings: &KafkaSettings) -> Result<BaseConsumer, SourceError> {
-    let mut config = config(settings);
-    config.remove("group.instance.id");
-    config.create().map_err(|error| refused(&error))
+    outside_config(settings)
+        .create()
+        .map_err(|error| refused(&error))
 }
 
 pub(super) fn refused(error: &KafkaError) -> SourceError {
@@ -234,8 +253,7 @@ pub fn store(
 
 /// A client that knows the group, but does not join it.
 fn member_of_nothing(settings: &KafkaSettings) -> Result<BaseConsumer, SourceError> {
-    let mut config = config(settings);
-    config.remove("group.instance.id");
+    let mut config = outside_config(settings);
     config
         .set("group.id", &settings.group_id)
         .set("enable.auto.commit", "false");
@@ -266,8 +284,7 @@ pub fn is_gap(
     partition: &Partition,
     from: Position,
 ) -> Result<bool, SourceError> {
-    let mut config = config(settings);
-    config.remove("group.instance.id");
+    let mut config = outside_config(settings);
     // An assigned consumer needs a group's name, but joins and commits nothing.
     config
         .set("group.id", &settings.group_id)
@@ -358,6 +375,16 @@ mod tests {
             member_config(&settings, 3).get("group.instance.id"),
             Some("host-3")
         );
+    }
+
+    #[test]
+    fn both_protocols_of_a_group_are_accepted_by_librdkafka() {
+        for protocol in ["classic", "consumer"] {
+            let settings = settings(&[("group.protocol", protocol), ("group.instance.id", "host")]);
+            let member = member_config(&settings, 0).create::<BaseConsumer>();
+            assert!(member.is_ok(), "{protocol}: {:?}", member.err());
+            assert!(plain_client(&settings).is_ok(), "{protocol}");
+        }
     }
 
     #[test]
