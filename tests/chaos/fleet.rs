@@ -152,13 +152,19 @@ impl Slot {
         };
         let leaving = self.leaving.take().is_some();
         self.door.disarm();
+        // The last word of the process, which shares its log with those before it.
+        let refused = program
+            .log()
+            .lines()
+            .last()
+            .is_some_and(|line| line.contains("AccessDenied"));
         self.program = None;
         Some(match (status.code(), status.signal(), self.failpoint) {
             (_, Some(KILLED), _) if self.sprung.load(Ordering::Relaxed) => End::BetweenOutputs,
             (_, Some(KILLED | ABORTED), Some(name)) => End::Failpoint(name),
             // 1: the target or the group did not answer in time.
             (Some(0 | 1), _, _) if leaving => End::Left,
-            (Some(2), _, _) if forbidden => End::Refused,
+            (Some(2), _, _) if forbidden && refused => End::Refused,
             _ => End::Unexpected(format!("ended by itself: {status}")),
         })
     }

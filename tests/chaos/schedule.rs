@@ -198,11 +198,11 @@ impl<'a> Schedule<'a> {
             let draw = self.random.below(100);
             let index = self.random.below(self.slots.len() as u64) as usize;
             let done = match draw {
-                0..14 => self.kill(index),
-                14..34 => self.kill_between_outputs(index),
-                34..42 => self.freeze(index),
-                42..54 => self.remove_or_add(index),
-                54..60 => self.kill_broker(),
+                0..9 => self.kill(index),
+                9..24 => self.kill_between_outputs(index),
+                24..31 => self.freeze(index),
+                31..40 => self.remove_or_add(index),
+                40..45 => self.kill_broker(),
                 _ => self.trouble_s3(draw as usize % Fault::ALL.len()),
             };
             if done {
