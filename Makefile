@@ -30,10 +30,12 @@ chaos: services
 	$(CARGO) build --release --features service-tests,failpoints
 	$(CARGO) test --features service-tests,failpoints --test chaos -- --nocapture
 
+pressure: export PRESSURE_RATE ?= 20000
 pressure: export PRESSURE_SECONDS ?= 300
 pressure: export PRESSURE_SLOW_SECONDS ?= 600
+pressure: export PRESSURE_SLOW_BYTES ?= 1000000
 pressure: export PRESSURE_FLUSH_SECONDS ?= 60
-pressure: export PRESSURE_BACKLOG ?= 3600000
+pressure: export PRESSURE_BACKLOG ?= 7200000
 pressure: services
 	$(CARGO) build --release --features service-tests,failpoints
 	scripts/services/with $(CARGO) test --features service-tests,failpoints --test pressure -- --nocapture

@@ -61,10 +61,10 @@ impl Size {
         Self {
             partitions: i32::try_from(setting("PRESSURE_PARTITIONS", 500)).unwrap(),
             tables: setting("PRESSURE_TABLES", 20),
-            rate: setting("PRESSURE_RATE", 1_000),
+            rate: setting("PRESSURE_RATE", 3_000),
             steady: seconds(setting("PRESSURE_SECONDS", 25)),
             slow: seconds(setting("PRESSURE_SLOW_SECONDS", 20)),
-            slow_bytes_per_second: setting("PRESSURE_SLOW_BYTES", 1_000_000),
+            slow_bytes_per_second: setting("PRESSURE_SLOW_BYTES", 50_000),
             backlog: setting("PRESSURE_BACKLOG", 60_000),
             flush: seconds(setting("PRESSURE_FLUSH_SECONDS", 20)),
             memory_mb: setting("PRESSURE_MEMORY_MB", 96),
