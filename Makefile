@@ -2,11 +2,13 @@
 # make fast-test  the tests that need no services; the same as `cargo test --workspace`
 # make ci         format, lints, licences, docs, then `make test`
 # make bench      the end-to-end benchmark against the same services
+# make chaos      breaks everything at random and counts every record: ROUNDS, CHAOS_SECONDS, CHAOS_RATE (CONTRIBUTING.md)
+# make pressure   500 partitions, 20 tables, little memory, a slow target, a backlog: PRESSURE_* (CONTRIBUTING.md)
 # make services   only fetches what the service tests need, into .services/
 
 CARGO ?= cargo
 
-.PHONY: test fast-test ci bench services clean-services
+.PHONY: test fast-test ci bench chaos pressure services clean-services
 
 test:
 	scripts/test
@@ -20,6 +22,23 @@ ci:
 bench: services
 	$(CARGO) bench --no-run --bench end_to_end
 	scripts/services/with $(CARGO) bench --bench end_to_end
+
+# The program under attack is the release build, the tests are not.
+chaos pressure: export CHAOS_PROGRAM = $(abspath $(or $(CARGO_TARGET_DIR),target))/release/alluvium
+
+chaos: services
+	$(CARGO) build --release --features service-tests,failpoints
+	$(CARGO) test --features service-tests,failpoints --test chaos -- --nocapture
+
+pressure: export PRESSURE_RATE ?= 20000
+pressure: export PRESSURE_SECONDS ?= 300
+pressure: export PRESSURE_SLOW_SECONDS ?= 600
+pressure: export PRESSURE_SLOW_BYTES ?= 1000000
+pressure: export PRESSURE_FLUSH_SECONDS ?= 60
+pressure: export PRESSURE_BACKLOG ?= 7200000
+pressure: services
+	$(CARGO) build --release --features service-tests,failpoints
+	scripts/services/with $(CARGO) test --features service-tests,failpoints --test pressure -- --nocapture
 
 services:
 	scripts/services/fetch

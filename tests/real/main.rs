@@ -15,6 +15,7 @@ mod support;
 mod checks;
 mod end_to_end;
 mod failures;
+mod poison;
 mod readers;
 mod restarts;
 mod retention;

@@ -34,9 +34,17 @@ pub fn mock_cluster(topics: &[(&str, i32)]) -> MockCluster<'static, DefaultProdu
 
 /// Creates a topic on real brokers and waits until every partition has a leader.
 pub fn create_topic(bootstrap: &str, topic: &str, partitions: i32) {
+    create_topic_with(bootstrap, topic, partitions, &[]);
+}
+
+/// As [`create_topic`], with settings of the topic.
+pub fn create_topic_with(bootstrap: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client(bootstrap).create().unwrap();
     // -1: as many copies as the brokers are set up for.
-    let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+    let mut wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+    for (key, value) in settings {
+        wanted = wanted.set(key, value);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();

@@ -455,7 +455,7 @@ fn wire_string(random: &mut Random, text: &str) -> String {
 }
 
 /// Milliseconds since 1970 as `2017-07-14T02:40:00.000Z`.
-fn iso(millis: u64) -> String {
+pub fn iso(millis: u64) -> String {
     let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
     // Civil date of a day number, counted in 400-year cycles that start on 1 March.
     let shifted = days + 719_468;

@@ -9,8 +9,11 @@
 pub mod broker;
 pub mod config;
 pub mod events;
+pub mod http;
+pub mod objects;
 pub mod output;
 pub mod program;
+pub mod proxy;
 pub mod random;
 pub mod service;
 

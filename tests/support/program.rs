@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
@@ -12,7 +12,10 @@ use super::service::{read_log, signal};
 use super::{eventually, seconds};
 
 fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_alluvium"));
+    // Long runs want the release build.
+    let program = std::env::var_os("CHAOS_PROGRAM");
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_alluvium").into());
+    let mut command = Command::new(program);
     // The tests' own variables must not configure the program.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUVIUM_")) {
         command.env_remove(name);
@@ -55,6 +58,11 @@ impl Program {
 
     /// As [`Program::start`], with more arguments.
     pub fn start_with(config: &Config, arguments: &[&str]) -> Self {
+        Self::start_in(config, arguments, &[])
+    }
+
+    /// As [`Program::start_with`], with environment variables.
+    pub fn start_in(config: &Config, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let file = config.write();
         let log = file.with_extension("log");
         let stderr = File::options()
@@ -65,6 +73,7 @@ impl Program {
         let process = command()
             .args(["run", "--config", &file.display().to_string()])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()
@@ -130,7 +139,23 @@ impl Program {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
+        self.status().is_none()
+    }
+
+    /// How the process has ended, if it has.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
+    }
+
+    /// A number of `/proc/PID/status` in bytes, such as `VmHWM`, the most memory that was ever resident.
+    pub fn memory(&self, name: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let rest = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = rest.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        number.unwrap_or_else(|| panic!("no {name} in {text}")) * 1024
     }
 
     /// Waits until the admin address answers `/readyz` with 200.

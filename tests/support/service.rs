@@ -187,9 +187,18 @@ impl Kafka {
         self.brokers[broker].0.kill();
     }
 
+    /// Starts a broker that was killed, without waiting for it.
+    pub fn begin_restart(&mut self, broker: usize) {
+        self.brokers[broker].0.start();
+    }
+
+    pub fn answers(&self, broker: usize) -> bool {
+        TcpStream::connect(("127.0.0.1", self.brokers[broker].1)).is_ok()
+    }
+
     pub fn restart(&mut self, broker: usize) {
+        self.begin_restart(broker);
         let (service, port) = &mut self.brokers[broker];
-        service.start();
         service.wait_until(|| TcpStream::connect(("127.0.0.1", *port)).is_ok());
     }
 }

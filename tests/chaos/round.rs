@@ -1,0 +1,175 @@
+//! One round: services, records, trouble, and the count at the end.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::Size;
+use crate::feed::Feed;
+use crate::fleet::Slot;
+use crate::history::History;
+use crate::judge::{Judge, Sent};
+use crate::records::Records;
+use crate::schedule::Schedule;
+use crate::support::config::Config;
+use crate::support::objects::{self, Client};
+use crate::support::program::{Program, alluvium, stderr};
+use crate::support::proxy::{Proxy, shown};
+use crate::support::service::{Bucket, Kafka, S3};
+use crate::support::{broker, seconds, unique};
+
+const PARTITIONS: usize = 12;
+const SLOTS: usize = 3;
+
+pub(crate) struct Outcome {
+    pub(crate) faults: u64,
+    pub(crate) records: u64,
+}
+
+/// Only a program built with the feature can kill itself; one that is given is taken to be.
+fn has_failpoints() -> bool {
+    cfg!(feature = "failpoints") || std::env::var_os("CHAOS_PROGRAM").is_some()
+}
+
+pub(crate) fn play(seed: u64, size: Size) -> Outcome {
+    let mut kafka = Kafka::start(3);
+    let s3 = S3::start();
+    let proxy = Proxy::new(&s3.bucket().endpoint, seed);
+    let directory = tempfile::Builder::new()
+        .prefix(&format!("chaos-{seed}-"))
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .unwrap();
+    let topic = unique("chaos");
+    let bootstrap = kafka.bootstrap();
+    broker::create_topic(&bootstrap, &topic, PARTITIONS as i32);
+    let config = Config::new(directory.path(), &bootstrap, &topic)
+        .set("kafka.session.timeout.ms", "6000")
+        .set("middleware.max-flush-duration", "2s")
+        .set("memory.max-size", "128MB")
+        .without("target.file.directory");
+
+    let history = History::new();
+    let records = Records { seed };
+    let stop = AtomicBool::new(false);
+    let feed = Feed::new(&bootstrap, &topic, PARTITIONS, records);
+    let slots = (0..SLOTS)
+        .map(|_| Slot::new(&config, &proxy, s3.bucket()))
+        .collect();
+    let mut schedule = Schedule::new(seed, &history, slots, &mut kafka, &proxy, has_failpoints());
+    if !has_failpoints() {
+        history.note("no failpoints: built without the feature `failpoints`");
+    }
+    let sent = std::thread::scope(|scope| {
+        let feeder = scope.spawn(|| feed.run(size.rate, &stop));
+        // A panic must not leave the feeder running, and us waiting for it.
+        let trouble =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| schedule.run(size.time)));
+        stop.store(true, Ordering::Relaxed);
+        let sent = feeder.join().unwrap();
+        trouble.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        sent
+    });
+    let mut offences = std::mem::take(&mut schedule.offences);
+    drop(schedule);
+
+    let last = config.clone().s3(s3.bucket());
+    let end = End {
+        bootstrap: &bootstrap,
+        topic: &topic,
+        bucket: s3.bucket(),
+        config: &last,
+        history: &history,
+    };
+    offences.extend(end.catch_up(size));
+    offences.extend(end.offsets(&sent));
+    offences.extend(end.objects(records, sent.clone()));
+    offences.extend(end.verify());
+
+    let total = sent.iter().map(|sent| sent.count).sum();
+    eprintln!("faults: {}", shown(&history.by_kind()));
+    eprintln!("requests to S3: {}", shown(&proxy.counts()));
+    if !offences.is_empty() {
+        fail(seed, directory, &history, &offences);
+    }
+    Outcome {
+        faults: history.faults(),
+        records: total,
+    }
+}
+
+/// What is done and looked at when the trouble is over.
+struct End<'a> {
+    bootstrap: &'a str,
+    topic: &'a str,
+    bucket: &'a Bucket,
+    config: &'a Config,
+    history: &'a History,
+}
+
+impl End<'_> {
+    /// Reads what is left.
+    fn catch_up(&self, size: Size) -> Option<String> {
+        let start = Instant::now();
+        let mut program = Program::start_in(self.config, &["--until-end"], &[]);
+        let code = program.wait(seconds(120) + size.time);
+        self.history
+            .note(&format!("run --until-end took {:.1?}", start.elapsed()));
+        (code != 0).then(|| format!("run --until-end ended with {code}"))
+    }
+
+    fn offsets(&self, sent: &[Sent]) -> Option<String> {
+        let partitions = PARTITIONS as i32;
+        let mut ends = broker::ends(self.bootstrap, self.topic, partitions);
+        ends.retain(|_, end| *end > 0);
+        let committed = broker::committed(self.bootstrap, self.topic, self.topic, partitions);
+        if committed != ends {
+            return Some(format!("committed {committed:?}\nends      {ends:?}"));
+        }
+        let complete = sent.iter().all(|sent| sent.unacknowledged.is_empty());
+        let counts: Vec<_> = sent
+            .iter()
+            .map(|sent| sent.count as i64)
+            .filter(|count| *count > 0)
+            .collect();
+        let other = complete && !ends.values().eq(&counts);
+        other.then(|| format!("the brokers have {ends:?} of {counts:?} records"))
+    }
+
+    fn objects(&self, records: Records, sent: Vec<Sent>) -> Option<String> {
+        let start = Instant::now();
+        let listed = Client::new(self.bucket).list("");
+        let keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
+        let judge = Judge::new(records, self.topic, sent);
+        objects::for_each(self.bucket, &keys, 3, |key, bytes| judge.object(key, bytes));
+        match judge.verdict(&keys) {
+            Ok((rows, letters)) => {
+                eprintln!(
+                    "{} objects hold {rows} rows and {letters} dead letters; reading took {:.1?}",
+                    keys.len(),
+                    start.elapsed()
+                );
+                None
+            }
+            Err(verdict) => Some(verdict.text),
+        }
+    }
+
+    /// The program's own look at what it has written.
+    fn verify(&self) -> Option<String> {
+        let file = self.config.write().display().to_string();
+        let output = alluvium(&["verify", "--config", &file, "--deep"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+        (!output.status.success())
+            .then(|| format!("alluvium verify --deep: {}\n{text}", output.status))
+    }
+}
+
+fn fail(seed: u64, directory: tempfile::TempDir, history: &History, offences: &[String]) -> ! {
+    let kept: PathBuf = directory.keep();
+    let text = format!("{}\n\n{}\n", history.text(), offences.join("\n"));
+    let _ = std::fs::write(Path::new(&kept).join("history.txt"), &text);
+    panic!(
+        "CHAOS_SEED={seed}\n{text}\nlogs of the processes: {}",
+        kept.display()
+    );
+}
