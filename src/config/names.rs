@@ -83,7 +83,7 @@ impl Names {
         let Some(rest) = variable.strip_prefix(VARIABLE_PREFIX) else {
             return Variable::Foreign;
         };
-        if rest.starts_with("TEST_") {
+        if rest.starts_with("TEST_") || (cfg!(feature = "failpoints") && rest == "FAILPOINT") {
             return Variable::Foreign;
         }
         if let Some(key) = declared().find(|key| variable_of(key.name) == variable) {

@@ -112,11 +112,6 @@ impl Stream {
         self.check("exact", objects)
     }
 
-    /// Every record at least once, with equal values.
-    pub(crate) fn assert_complete(&self, objects: &Path) -> serde_json::Value {
-        self.check("complete", objects)
-    }
-
     fn check(&self, mode: &str, objects: &Path) -> serde_json::Value {
         let output = Command::new(python())
             .arg(Path::new(REPOSITORY).join("tests/services/check.py"))

@@ -42,6 +42,8 @@ pub(super) fn outside_config(settings: &KafkaSettings) -> ClientConfig {
         "group.instance.id",
         "group.protocol",
         "group.remote.assignor",
+        // Must not be below the session's time-out, which such a client does not have.
+        "max.poll.interval.ms",
     ] {
         config.remove(key);
     }
