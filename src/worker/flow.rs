@@ -157,13 +157,17 @@ impl Flow {
         self.stopped = Some(reason);
     }
 
-    /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`].
-    pub(super) fn take(&mut self, record: &Record<'_>, tools: &mut Tools, now: Duration) {
-        let deaf = self.trouble.is_some()
+    /// Whether records are let pass, to be read again: the stream may then be read beyond [`Flow::next`].
+    pub(super) fn is_deaf(&self) -> bool {
+        self.trouble.is_some()
             || self.hold_until.is_some()
             || self.stopped.is_some()
-            || self.awaits_recorded();
-        if deaf || record.position < self.next {
+            || self.awaits_recorded()
+    }
+
+    /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`].
+    pub(super) fn take(&mut self, record: &Record<'_>, tools: &mut Tools, now: Duration) {
+        if self.is_deaf() || record.position < self.next {
             return;
         }
         tools.taken.records += 1;
