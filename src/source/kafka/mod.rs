@@ -190,7 +190,10 @@ impl KafkaSource {
         match notice {
             Notice::Assign(partitions) => self.on_assign(&partitions)?,
             Notice::Revoke { partitions, lost } => self.on_revoke(&partitions, lost, events),
-            Notice::Standings(standings) => self.on_standings(standings, events),
+            Notice::Standings(standings) => {
+                self.on_standings(standings, events);
+                self.give_back_waiting();
+            }
             Notice::Committed(result) => {
                 self.committing = false;
                 self.give_back_waiting();
@@ -226,12 +229,15 @@ impl KafkaSource {
     /// the one it was made under.
     fn give_back(&mut self, partitions: TopicPartitionList) {
         self.giving_back.push(partitions);
-        if !self.committing {
-            self.give_back_waiting();
-        }
+        self.give_back_waiting();
     }
 
     fn give_back_waiting(&mut self) {
+        // A question about where to begin at the latest stores the answer.
+        let storing = self.asking && self.settings.begin == Begin::Latest;
+        if self.committing || storing {
+            return;
+        }
         for partitions in std::mem::take(&mut self.giving_back) {
             context::unassign(&self.consumer, &partitions);
             self.revoking = false;
@@ -393,9 +399,11 @@ impl Source for KafkaSource {
 
     fn close(mut self) {
         // So that no commit is left behind that would be sent under another membership.
+        self.consumer.context().close();
         self.commits.end();
+        self.standings.end();
+        (self.committing, self.asking) = (false, false);
         let context = self.consumer.context();
-        context.close();
         // What the group waits for must be answered, or the consumer never closes.
         for notice in context.take() {
             context::answer(&self.consumer, &notice);
@@ -406,7 +414,6 @@ impl Source for KafkaSource {
         }
         self.give_back_waiting();
         self.forget(&all);
-        self.standings.end();
         // Dropping the last reference to the consumer leaves the group and waits for the answer.
     }
 }
