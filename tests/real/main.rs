@@ -13,6 +13,7 @@
 mod support;
 
 mod checks;
+mod cost;
 mod end_to_end;
 mod failures;
 mod poison;
