@@ -159,11 +159,7 @@ impl Flow {
 
     /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`].
     pub(super) fn take(&mut self, record: &Record<'_>, tools: &mut Tools, now: Duration) {
-        let deaf = self.trouble.is_some()
-            || self.hold_until.is_some()
-            || self.stopped.is_some()
-            || self.awaits_recorded();
-        if deaf || record.position < self.next {
+        if self.is_deaf() || record.position < self.next {
             return;
         }
         tools.taken.records += 1;
@@ -171,6 +167,14 @@ impl Flow {
         if let Err(error) = self.try_take(record, tools, now) {
             self.trouble = Some(error);
         }
+    }
+
+    /// Whether records are let pass, to be read again: the stream may then be read beyond [`Flow::next`].
+    pub(super) fn is_deaf(&self) -> bool {
+        self.trouble.is_some()
+            || self.hold_until.is_some()
+            || self.stopped.is_some()
+            || self.awaits_recorded()
     }
 
     fn try_take(

@@ -98,6 +98,10 @@ impl<S: Source> Worker<S> {
                 ends.given_up(&flow.partition);
                 continue;
             }
+            // That nothing is left where the stream is read says nothing about records that are to be read again.
+            if flow.is_deaf() {
+                continue;
+            }
             let bound = flow.bound();
             let Some(end) = bound.or(flow.end) else {
                 continue;
