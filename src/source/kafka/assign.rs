@@ -47,6 +47,7 @@ impl KafkaSource {
         if self.asking || now < self.ask_after {
             return;
         }
+        self.asked.clone_from(&self.waiting);
         let mut partitions: Vec<_> = self.waiting.iter().cloned().collect();
         if self.misplaced {
             partitions.extend(
@@ -69,10 +70,12 @@ impl KafkaSource {
         for (partition, standing) in standings {
             match standing {
                 Err(reason) => failed = Some((partition, reason)),
+                // Assigned anew since it was asked about: asked again.
+                Ok(_) if self.waiting.contains(&partition) && !self.asked.contains(&partition) => {}
                 Ok(standing) if self.waiting.contains(&partition) => {
                     starts.push((partition.clone(), self.start(&partition, standing)));
                 }
-                Ok(standing) => self.check_place(&partition, standing, events),
+                Ok(standing) => self.check_place(&partition, &standing, events),
             }
         }
         if let Some((partition, reason)) = failed {
@@ -143,7 +146,7 @@ impl KafkaSource {
     }
 
     /// A broker has said that some place does not exist: if it is this partition's, reads on from one that does.
-    fn check_place(&mut self, partition: &Partition, standing: Standing, events: &mut Vec<Event>) {
+    fn check_place(&mut self, partition: &Partition, standing: &Standing, events: &mut Vec<Event>) {
         let Some(slot) = self.slots.find(partition.topic(), partition.number()) else {
             return;
         };
@@ -153,7 +156,7 @@ impl KafkaSource {
         if next < standing.low {
             events.push(Event::Expired(slot, Position::at(standing.low)));
         } else if next > standing.high {
-            let begin = Position::at(self.beginning(&standing));
+            let begin = Position::at(self.beginning(standing));
             tracing::error!(
                 %partition, next, end = standing.high, %begin,
                 "the partition ends before the place that is read: was the topic created anew? Reading begins where \

@@ -81,6 +81,9 @@ pub struct KafkaSource {
     waiting: HashSet<Partition>,
     /// Whether a question about standings is under way.
     asking: bool,
+    /// The partitions of that question whose assignment has not ended since: an answer of before an assignment may be older than
+    /// what others have committed meanwhile.
+    asked: HashSet<Partition>,
     ask_after: Instant,
     /// Whether some partition is at a place that does not exist any more.
     misplaced: bool,
@@ -124,6 +127,7 @@ impl KafkaSource {
             slots: Slots::default(),
             waiting: HashSet::new(),
             asking: false,
+            asked: HashSet::new(),
             ask_after: now,
             misplaced: false,
             seek_after: now,
@@ -197,7 +201,9 @@ impl KafkaSource {
         let mut slots = Vec::new();
         for element in partitions.elements() {
             let (topic, number) = (element.topic(), element.partition());
-            self.waiting.remove(&Partition::new(topic, number));
+            let partition = Partition::new(topic, number);
+            self.waiting.remove(&partition);
+            self.asked.remove(&partition);
             slots.extend(self.slots.find(topic, number));
         }
         if lost {
