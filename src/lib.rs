@@ -29,6 +29,8 @@ pub mod config;
 pub mod demo;
 mod failpoint;
 pub mod metrics;
+#[cfg(test)]
+mod mutation;
 pub mod registry;
 pub mod run;
 

@@ -2,6 +2,7 @@
 
 mod plans;
 mod script;
+mod simulation;
 
 use alluvium_target::memory::MemoryTarget;
 use tokio::runtime::Runtime;
