@@ -1,5 +1,6 @@
 # make test       fetches and starts Kafka and S3, runs every test against them, stops them
 # make fast-test  the tests that need no services; the same as `cargo test --workspace`
+# make simulation  the protocol in SEEDS small worlds with every kind of fault; ALLUVIUM_SEED=n tells the story of one
 # make ci         format, lints, licences, docs, then `make test`
 # make bench      the end-to-end benchmark against the same services
 # make chaos      breaks everything at random and counts every record: ROUNDS, CHAOS_SECONDS, CHAOS_RATE (CONTRIBUTING.md)
@@ -8,13 +9,22 @@
 
 CARGO ?= cargo
 
-.PHONY: test fast-test ci bench chaos pressure services clean-services
+SEEDS ?= 100000
+
+.PHONY: test fast-test simulation ci bench chaos pressure services clean-services
 
 test:
 	scripts/test
 
 fast-test:
 	$(CARGO) test --workspace
+
+simulation:
+ifdef ALLUVIUM_SEED
+	$(CARGO) test --lib simulation::one_seed -- --nocapture --ignored
+else
+	ALLUVIUM_SEEDS=$(SEEDS) $(CARGO) test --lib simulation::seeds -- --nocapture
+endif
 
 ci:
 	.ci/run

@@ -31,6 +31,8 @@ pub mod demo;
 mod failpoint;
 pub mod metrics;
 pub mod recover;
+#[cfg(test)]
+mod mutation;
 pub mod registry;
 pub mod replay;
 pub mod run;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use super::plan::{MAX_SPANS, Planned};
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::record::Position;
 
 /// Names a sealed span of a partition. Never used twice, so that a late acknowledgement of a discarded span is known as such.
@@ -122,6 +124,13 @@ impl Ledger {
 
     /// What the stream should keep now.
     pub fn wanted(&self) -> Stored {
+        #[cfg(test)]
+        if mutation::on(Mutation::PlanClearedEarly) && self.moved() {
+            return Stored {
+                checkpoint: self.checkpoint,
+                spans: Vec::new(),
+            };
+        }
         let sealed = self.sealed.iter().map(|span| span.end);
         let spans = sealed.chain(self.bounds.iter().copied());
         Stored {
@@ -165,6 +174,12 @@ impl Ledger {
             return false;
         };
         span.durable = true;
+        #[cfg(test)]
+        if mutation::on(Mutation::CheckpointOutOfOrder) {
+            while self.sealed.front().is_some_and(|span| span.id < id) {
+                self.sealed.pop_front();
+            }
+        }
         while let Some(first) = self.sealed.front() {
             if !first.durable {
                 break;
@@ -182,6 +197,10 @@ impl Ledger {
     pub fn discard(&mut self, id: SpanId) -> Option<Position> {
         let index = self.sealed.iter().position(|span| span.id == id)?;
         let forgotten: Vec<_> = self.sealed.drain(index..).collect();
+        #[cfg(test)]
+        if mutation::on(Mutation::BoundsForgotten) {
+            return Some(self.end());
+        }
         for span in forgotten.iter().rev().filter(|span| span.planned) {
             self.bounds.push_front(span.end);
         }

@@ -33,7 +33,8 @@ pub struct Assigned {
     pub slot: Slot,
     /// Its name.
     pub partition: Partition,
-    /// What is kept of it, or where reading begins if nothing is.
+    /// What is kept of it, or where reading begins if nothing is. Looked up after the assignment was made, and after every commit that
+    /// this reader has asked for in an earlier assignment of the partition was stored or refused.
     pub checkpoint: Checkpoint,
     /// The oldest position that is retained. If that is behind the checkpoint, records between them are lost, and reading
     /// begins here.

@@ -9,6 +9,8 @@ use super::Worker;
 use super::flow::Flow;
 use crate::deliver::{SpanId, Stored};
 use crate::failpoint;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::record::Partition;
 use crate::source::{Checkpoint, Slot, Source, SourceError};
 
@@ -102,6 +104,11 @@ impl<S: Source> Worker<S> {
         let Some(asked) = self.committing.asked.take() else {
             return;
         };
+        #[cfg(test)]
+        let result = result.or_else(|error| match mutation::on(Mutation::ErrorTakenForStored) {
+            true => Ok(()),
+            false => Err(error),
+        });
         match result {
             Ok(()) => {
                 self.committing.failed = 0;
@@ -120,6 +127,14 @@ impl<S: Source> Worker<S> {
                 }
                 let partitions: Vec<_> = asked.iter().map(|a| a.partition.to_string()).collect();
                 let partitions = partitions.join(", ");
+                #[cfg(test)]
+                if mutation::on(Mutation::ReplannedAfterError) {
+                    for (&slot, flow) in &mut self.flows {
+                        if let Some(from) = flow.unplan() {
+                            self.source.rewind(slot, from);
+                        }
+                    }
+                }
                 tracing::warn!(%error, partitions, "plans and checkpoints were not stored; trying again");
             }
         }
@@ -132,6 +147,11 @@ impl<S: Source> Worker<S> {
             partition,
             stored,
         } = asked;
+        #[cfg(test)]
+        let id = match self.flows.get(&slot) {
+            Some(flow) if mutation::on(Mutation::AnswerForAnother) => flow.id,
+            _ => id,
+        };
         // The same partition may be back under the same number: that is another assignment.
         let Some(flow) = self.flows.get_mut(&slot).filter(|flow| flow.id == id) else {
             return;

@@ -16,6 +16,8 @@ use crate::deliver::{Backoff, Ledger, Plan, Planned, SpanId, SpanIds, Stored, Un
 use crate::failpoint;
 use crate::flush::{self, Policy, Reason};
 use crate::metrics::Metrics;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::record::{Partition, Position, Record, Span, SpanStart, Table};
 
 /// How records become outputs, with what that needs to be kept between them.
@@ -121,6 +123,10 @@ impl Flow {
         tools: &mut Tools,
     ) -> Self {
         let start = ledger.end();
+        #[cfg(test)]
+        if mutation::on(Mutation::ReportForAnother) {
+            tools.ids = SpanIds::default();
+        }
         Self {
             id: tools.ids.next_id(),
             ledger,
@@ -157,14 +163,6 @@ impl Flow {
         self.stopped = Some(reason);
     }
 
-    /// Whether records are let pass, to be read again: the stream may then be read beyond [`Flow::next`].
-    pub(super) fn is_deaf(&self) -> bool {
-        self.trouble.is_some()
-            || self.hold_until.is_some()
-            || self.stopped.is_some()
-            || self.awaits_recorded()
-    }
-
     /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`].
     pub(super) fn take(&mut self, record: &Record<'_>, tools: &mut Tools, now: Duration) {
         if self.is_deaf() || record.position < self.next {
@@ -175,6 +173,14 @@ impl Flow {
         if let Err(error) = self.try_take(record, tools, now) {
             self.trouble = Some(error);
         }
+    }
+
+    /// Whether records are let pass, to be read again: the stream may then be read beyond [`Flow::next`].
+    pub(super) fn is_deaf(&self) -> bool {
+        self.trouble.is_some()
+            || self.hold_until.is_some()
+            || self.stopped.is_some()
+            || self.awaits_recorded()
     }
 
     fn try_take(
@@ -208,6 +214,12 @@ impl Flow {
         let opened_ms = match self.ledger.bound() {
             Some(bound) => bound.opened_ms,
             None => millis(tools.clock.wall()),
+        };
+        #[cfg(test)]
+        let opened_ms = if mutation::on(Mutation::OpenedAnew) {
+            millis(tools.clock.wall())
+        } else {
+            opened_ms
         };
         let start = SpanStart {
             partition: self.partition.clone(),
@@ -329,6 +341,8 @@ impl Flow {
         let Some((id, planned)) = self.ledger.seal(&mut tools.ids, end) else {
             return Ok(());
         };
+        #[cfg(test)]
+        let planned = planned || mutation::on(Mutation::WrittenBeforePlanned);
         let Some(inserter) = inserter else {
             // Nothing to read in there: as good as durable.
             self.ledger.durable(id);
@@ -393,6 +407,10 @@ impl Flow {
                 state,
                 _share,
             } = in_flight;
+            #[cfg(test)]
+            if mutation::on(Mutation::DurableBeforeWritten) {
+                self.ledger.durable(id);
+            }
             let state = match state {
                 State::Unplanned(inserter) => State::Writing {
                     _write: tools.writer.write(span.clone(), id, inserter),
@@ -515,6 +533,21 @@ impl Flow {
         let from = self.ledger.discard(id)?;
         self.in_flight.retain(|other, _| *other < id);
         self.refused.add(from, table, reason);
+        self.restart(from);
+        Some(from)
+    }
+
+    /// Forgets the spans whose plan was not confirmed. Returns where to read from.
+    #[cfg(test)]
+    pub(super) fn unplan(&mut self) -> Option<Position> {
+        let unplanned = |flight: &InFlight| matches!(flight.state, State::Unplanned(_));
+        let (id, _) = self
+            .in_flight
+            .iter()
+            .find(|(_, flight)| unplanned(flight))?;
+        let id = *id;
+        let from = self.ledger.discard(id)?;
+        self.in_flight.retain(|other, _| *other < id);
         self.restart(from);
         Some(from)
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::Worker;
 use super::flow::Flow;
 use crate::flush::{Intake, Pressure, Reason, largest_first};
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::source::Source;
 
 impl<S: Source> Worker<S> {
@@ -101,7 +103,10 @@ impl<S: Source> Worker<S> {
                 continue;
             }
             // That nothing is left where the stream is read says nothing about records that are to be read again.
-            if flow.is_deaf() {
+            let deaf = flow.is_deaf();
+            #[cfg(test)]
+            let deaf = deaf && !mutation::on(Mutation::SkippedWhileDeaf);
+            if deaf {
                 continue;
             }
             let bound = flow.bound();

@@ -33,7 +33,10 @@ fn a_flush_costs_two_requests() {
     // Partitions that fell out of step at the start or the end may flush once on their own.
     let flushes = (FEED / FLUSH + 2) as f64;
     println!("{requests} requests for {spans} spans in about {flushes} flushes of 12 partitions");
-    assert!(spans >= 12.0 * (FEED / FLUSH - 2) as f64, "only {spans} spans");
+    assert!(
+        spans >= 12.0 * (FEED / FLUSH - 2) as f64,
+        "only {spans} spans"
+    );
     assert!(
         requests <= 2.0 * flushes,
         "{requests} requests for {flushes} flushes"

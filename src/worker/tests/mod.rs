@@ -3,6 +3,7 @@
 mod plans;
 mod revision;
 mod script;
+mod simulation;
 
 use alluvium_target::memory::MemoryTarget;
 use tokio::runtime::Runtime;

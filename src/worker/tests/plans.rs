@@ -147,6 +147,21 @@ fn a_plan_whose_last_records_are_gone_is_finished_at_its_end() {
     assert_eq!(ends(&bench), [(2, 12)]);
 }
 
+/// What failed is to be read again: that nothing is left to read behind it must not end the span without it.
+#[test]
+fn a_failure_in_a_plan_whose_last_records_are_gone_loses_nothing() {
+    let mut bench = Bench::new();
+    bench.source.produce(0, events("a", 8));
+    bench.source.0.borrow_mut().gaps.insert(Slot(0), 12);
+    let shape = shape(&bench.target, "the usual");
+    bench.source.assign_with(0, 0, &plan(&[(12, 1)], &shape), 0);
+    bench.turn().unwrap();
+    bench.target.reject(Table::new("p", "a"));
+    bench.clock.advance(Duration::from_secs(16));
+    bench.turn_until("the plan", |bench| bench.source.checkpoint(0) == Some(12));
+    assert_eq!(bench.target.rows(&Table::dead_letters()), 8);
+}
+
 #[test]
 fn a_plan_made_with_other_settings_is_finished_with_those() {
     let mut bench = Bench::new();
