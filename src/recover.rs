@@ -46,10 +46,15 @@ pub async fn recover(
     let own = run::shape(settings, &loaded.recipe.shaping(), targets).await?;
     let mut text = String::new();
     let mut checkpoints = Vec::new();
+    let mut unsure = false;
     for (partition, (checkpoint, plan)) in open {
         let after = match plan {
             Ok(plan) => {
-                let place = place_of(loaded, targets, &plan, own.print()).await?;
+                let (place, known) = place_of(loaded, targets, &plan, own.print()).await?;
+                if !known {
+                    text += UNKNOWN_PLACE;
+                    unsure |= !wanted.partitions.contains(&partition);
+                }
                 let one = [partition.clone()];
                 let look = Look {
                     deep: false,
@@ -67,6 +72,8 @@ pub async fn recover(
                 )
             }
             Err(error) => {
+                text += UNKNOWN_PLACE;
+                unsure |= !wanted.partitions.contains(&partition);
                 let _ = writeln!(
                     text,
                     "{partition}: checkpoint {}: {error}",
@@ -78,6 +85,12 @@ pub async fn recover(
         let note = String::new();
         let position = after;
         checkpoints.push((partition, Checkpoint { position, note }));
+    }
+    if wanted.discard && unsure {
+        return Err(RunError::Failed(format!(
+            "{text}\nnothing was changed: of some plans it is not known where their outputs are. Look for outputs behind the checkpoint \
+             yourself, then name each such partition with --partition"
+        )));
     }
     if wanted.discard {
         let stored = checkpoints.clone();
@@ -96,6 +109,9 @@ pub async fn recover(
     Ok(text)
 }
 
+const UNKNOWN_PLACE: &str = "where the outputs of the next plan are is not known; what is said of them holds for the place of the \
+    present settings only\n";
+
 type Open = BTreeMap<Partition, (Checkpoint, Result<Plan, PlanError>)>;
 
 fn open_plans(found: HashMap<Partition, Checkpoint>, only: &[Partition]) -> Open {
@@ -107,17 +123,18 @@ fn open_plans(found: HashMap<Partition, Checkpoint>, only: &[Partition]) -> Open
     open.filter(|(partition, _)| chosen(partition)).collect()
 }
 
-/// Where the plan's outputs are: the settings it was made with may name another place.
+/// Where the plan's outputs are, for the settings it was made with may name another place; and whether that is known.
 async fn place_of(
     loaded: &Loaded,
     targets: &Targets,
     plan: &Plan,
     own: Print,
-) -> Result<Place, RunError> {
+) -> Result<(Place, bool), RunError> {
     let recorded = plan.settings.as_deref().filter(|_| plan.print != own);
     let recorded = recorded.and_then(|settings| loaded.recipe.with(settings).ok());
+    let known = plan.print == own || recorded.is_some();
     let settings = recorded.as_ref().unwrap_or(&loaded.settings);
-    Ok(targets.place(settings).await?)
+    Ok((targets.place(settings).await?, known))
 }
 
 /// Says what there is of each planned span. Returns where reading begins if the plan is discarded: behind the spans that are

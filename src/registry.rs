@@ -79,22 +79,22 @@ impl Targets {
         })
     }
 
-    /// As [`Targets::open`], but writes over what stands under its names. Targets of the program's own are opened as always.
+    /// As [`Targets::open`], but replaces what is damaged. Targets of the program's own are opened as always.
     ///
     /// # Errors
     /// As [`Targets::open`].
-    pub async fn open_overwriting(
+    pub async fn open_repairing(
         &self,
         settings: &Settings,
     ) -> Result<Arc<dyn Target>, TargetError> {
         match &settings.target {
             settings::Target::File { directory } => {
                 let store = FileStore::new(directory);
-                Ok(Arc::new(objects(store, settings)?.overwriting()))
+                Ok(Arc::new(objects(store, settings)?.repairing()))
             }
             settings::Target::S3(s3) => {
                 let store = S3Store::connect(s3_settings(s3)).await?;
-                Ok(Arc::new(objects(store, settings)?.overwriting()))
+                Ok(Arc::new(objects(store, settings)?.repairing()))
             }
             settings::Target::Custom { .. } => self.open(settings).await,
         }

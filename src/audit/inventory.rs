@@ -30,8 +30,8 @@ pub struct SpanObjects {
     pub expected: u64,
     /// How many rows they must have together, as they say.
     pub expected_rows: u64,
-    /// When the span was opened, in milliseconds since the epoch.
-    pub opened_ms: i64,
+    /// When the span was opened, in milliseconds since the epoch, if one of them says it.
+    pub opened_ms: Option<i64>,
     /// Their keys, if they were asked for.
     pub keys: Vec<String>,
 }
@@ -156,11 +156,11 @@ impl Inventory {
         let says = (
             description.span_objects,
             description.span_rows,
-            description.opened_ms,
+            Some(description.opened_ms),
         );
         let known = (entry.expected, entry.expected_rows, entry.opened_ms);
         (entry.expected, entry.expected_rows, entry.opened_ms) = says;
-        if known != SpanObjects::default().says() && known != says {
+        if known.2.is_some() && known != says {
             self.violations.push(Violation::Disagreeing {
                 span: span.clone(),
                 key: listed.key.clone(),
@@ -194,10 +194,6 @@ impl Inventory {
 }
 
 impl SpanObjects {
-    fn says(&self) -> (u64, u64, i64) {
-        (self.expected, self.expected_rows, self.opened_ms)
-    }
-
     /// Whether everything that belongs to the span is there.
     pub fn complete(&self) -> bool {
         self.found > 0 && self.found == self.expected && self.rows == self.expected_rows

@@ -34,6 +34,13 @@ pub enum Violation {
         /// What there is of it.
         objects: SpanObjects,
     },
+    /// What stands beside the checkpoint is a plan nobody can follow: the partition is stopped.
+    Plan {
+        /// The partition.
+        partition: Partition,
+        /// What is wrong with the plan.
+        why: String,
+    },
     /// Written beyond the checkpoint without a plan.
     Unplanned {
         /// The span.
@@ -96,6 +103,9 @@ impl fmt::Display for Violation {
                 "{span}: {} of {} objects with {} of {} rows; `alluvium replay` writes it again while the topic has it",
                 objects.found, objects.expected, objects.rows, objects.expected_rows
             ),
+            Self::Plan { partition, why } => {
+                write!(f, "{partition}: {why}; see `alluvium recover`")
+            }
             Self::Unplanned { span } => {
                 write!(
                     f,

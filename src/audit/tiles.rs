@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::inventory::SpanObjects;
 use super::report::{PartitionReport, Violation};
+use crate::deliver::Plan;
 use crate::record::{Partition, Position, Span};
 
 /// What the stream keeps of the partition.
@@ -12,9 +13,26 @@ pub struct Kept {
     /// The checkpoint, if there is one.
     pub checkpoint: Option<i64>,
     /// The ends of the spans of an open plan.
-    pub planned: Vec<i64>,
+    pub planned: Vec<(i64, i64)>,
+    /// Where the checkpoint may have come to since.
+    pub committed_since: Option<i64>,
     /// Where the first span must have begun at the latest, if that is known.
     pub begin: Option<i64>,
+}
+
+impl Kept {
+    /// What may stand beyond the checkpoint besides: everything up to a later one, and what is planned behind it.
+    pub fn may_be(&mut self, checkpoint: Position, plan: Option<&Plan>) {
+        self.committed_since = self.committed_since.max(Some(checkpoint.offset()));
+        let mut from = checkpoint.offset();
+        for span in plan.map(|plan| plan.spans.as_slice()).unwrap_or_default() {
+            let to = span.to.offset();
+            if !self.planned.contains(&(from, to)) {
+                self.planned.push((from, to));
+            }
+            from = to;
+        }
+    }
 }
 
 /// Places between spans that nothing was written for. They are violations only if there are records in them.
@@ -83,12 +101,8 @@ pub fn judge(
 }
 
 fn planned(kept: &Kept, from: i64, to: i64) -> bool {
-    let mut begin = kept.checkpoint.unwrap_or(i64::MIN);
-    kept.planned.iter().any(|&end| {
-        let is_it = (begin, end) == (from, to);
-        begin = end;
-        is_it
-    })
+    let since = kept.committed_since.unwrap_or(i64::MIN);
+    to <= since || kept.planned.contains(&(from, to))
 }
 
 #[cfg(test)]
@@ -108,7 +122,7 @@ mod tests {
     fn judged(
         spans: &[(i64, i64, SpanObjects)],
         checkpoint: i64,
-        planned: &[i64],
+        planned: &[(i64, i64)],
     ) -> (Holes, Vec<String>) {
         let spans = spans
             .iter()
@@ -117,7 +131,7 @@ mod tests {
         let kept = Kept {
             checkpoint: Some(checkpoint),
             planned: planned.to_vec(),
-            begin: None,
+            ..Kept::default()
         };
         let (_, holes, violations) = judge(&Partition::new("t", 0), &spans, &kept);
         (holes, violations.iter().map(ToString::to_string).collect())
@@ -184,9 +198,30 @@ mod tests {
         let mut part = whole(3, 9);
         part.found = 1;
         let spans = [(0, 4, whole(1, 4)), (4, 9, part)];
-        assert_eq!(judged(&spans, 4, &[9, 12]), (vec![], vec![]));
-        let (_, violations) = judged(&spans, 4, &[8]);
+        assert_eq!(judged(&spans, 4, &[(4, 9), (9, 12)]), (vec![], vec![]));
+        let (_, violations) = judged(&spans, 4, &[(4, 8)]);
         assert!(violations[0].contains("[4, 9)"), "{violations:?}");
         assert_eq!(judged(&spans, 4, &[]).1.len(), 1);
+    }
+
+    /// A program that runs beside: what was committed since is no violation.
+    #[test]
+    fn what_is_committed_while_somebody_looks_is_right() {
+        let mut kept = Kept {
+            checkpoint: Some(4),
+            ..Kept::default()
+        };
+        let plan = Plan::read("alluvium/1 0000000000000000 15@1", Position::at(9)).unwrap();
+        kept.may_be(Position::at(9), plan.as_ref());
+        let spans = [
+            ((0, 4), whole(1, 4)),
+            ((4, 9), whole(1, 5)),
+            ((9, 15), whole(2, 6)),
+        ];
+        let partition = Partition::new("t", 0);
+        let (_, holes, violations) = judge(&partition, &spans.into(), &kept);
+        assert_eq!((holes, violations), (vec![], vec![]));
+        let other = [((9, 16), whole(2, 6))];
+        assert_eq!(judge(&partition, &other.into(), &kept).2.len(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! `alluvium verify`: takes stock of the target, asks the stream what it keeps, and judges.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::inventory::{Inventory, Look};
 use super::tiles::{Kept, judge};
@@ -23,17 +24,20 @@ pub async fn verify(loaded: &Loaded, targets: &Targets, deep: bool) -> Result<Re
     let place = targets.place(settings).await?;
     let kafka = run::kafka_settings(settings);
     let partitions = run::blocking(&kafka, kafka::partitions).await?;
-    // Before the objects are listed: what is committed by then must be among them.
+    // Before the objects are listed, for what is committed by then must be among them; and again behind, for what was planned
+    // and committed meanwhile may be.
     let asked = partitions.clone();
-    let stream = run::blocking(&kafka, move |kafka| Stream::ask(kafka, &asked)).await?;
+    let before = run::blocking(&kafka, move |kafka| Stream::ask(kafka, &asked)).await?;
     let look = Look { deep, keys: false };
     let inventory = Inventory::take(&place, &partitions, look).await?;
+    let asked = partitions.clone();
+    let after = run::blocking(&kafka, move |kafka| Stream::ask(kafka, &asked)).await?;
     let earliest = settings.kafka.offset == Offset::Earliest;
     run::blocking(&kafka, move |kafka| {
         Ok(report(
             kafka,
             &partitions,
-            &stream,
+            (&before, &after),
             inventory,
             earliest,
             deep,
@@ -41,6 +45,9 @@ pub async fn verify(loaded: &Loaded, targets: &Targets, deep: bool) -> Result<Re
     })
     .await
 }
+
+/// How long the stream may take to tell whether there are records in a hole.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the stream keeps and has.
 pub(super) struct Stream {
@@ -60,7 +67,7 @@ impl Stream {
 fn report(
     kafka: &KafkaSettings,
     partitions: &[Partition],
-    stream: &Stream,
+    (before, after): (&Stream, &Stream),
     mut inventory: Inventory,
     earliest: bool,
     deep: bool,
@@ -72,11 +79,23 @@ fn report(
     };
     let nothing = BTreeMap::new();
     for partition in partitions {
-        let oldest = stream.oldest.get(partition).copied();
-        let kept = match stream.checkpoints.get(partition) {
+        let oldest = after.oldest.get(partition).copied();
+        let mut kept = match before.checkpoints.get(partition) {
             Some(checkpoint) => kept(checkpoint, oldest.filter(|_| earliest)),
             None => Kept::default(),
         };
+        for stream in [before, after] {
+            let Some(checkpoint) = stream.checkpoints.get(partition) else {
+                continue;
+            };
+            match Plan::read(&checkpoint.note, checkpoint.position) {
+                Ok(plan) => kept.may_be(checkpoint.position, plan.as_ref()),
+                Err(error) => report.violations.push(Violation::Plan {
+                    partition: partition.clone(),
+                    why: error.to_string(),
+                }),
+            }
+        }
         let spans = inventory.spans.get(partition).unwrap_or(&nothing);
         let (sums, holes, violations) = judge(partition, spans, &kept);
         report.partitions.push(sums);
@@ -90,23 +109,18 @@ fn report(
             report.violations.extend(hole(kafka, span, oldest));
         }
     }
+    report.violations.dedup();
     report.violations.append(&mut inventory.violations);
     report
 }
 
 fn kept(checkpoint: &Checkpoint, begin: Option<Position>) -> Kept {
-    let plan = Plan::read(&checkpoint.note, checkpoint.position);
-    let spans = plan
-        .ok()
-        .flatten()
-        .map(|plan| plan.spans)
-        .unwrap_or_default();
     Kept {
         checkpoint: Some(checkpoint.position.offset()),
-        planned: spans.iter().map(|span| span.to.offset()).collect(),
         begin: begin
             .map(Position::offset)
             .filter(|begin| *begin < checkpoint.position.offset()),
+        ..Kept::default()
     }
 }
 
@@ -116,7 +130,7 @@ fn hole(kafka: &KafkaSettings, span: Span, oldest: Option<Position>) -> Option<V
         let why = "the topic does not retain them any more".into();
         return Some(Violation::Unknown { span, why });
     }
-    match kafka::is_gap(kafka, &span.partition, span.from, span.to) {
+    match kafka::is_gap(kafka, &span.partition, span.from, span.to, PATIENCE) {
         Ok(true) => None,
         Ok(false) => Some(Violation::Missing { span }),
         Err(error) => Some(Violation::Unknown {

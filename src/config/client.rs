@@ -40,6 +40,10 @@ pub(super) const REFUSED: &[(&[&str], &str)] = &[
         "offsets are committed only when the target has committed; remove it",
     ),
     (
+        &["isolation.level"],
+        "only committed records are read, since a second reading must find the same; remove it",
+    ),
+    (
         &["enable.partition.eof"],
         "--until-end depends on it; remove it",
     ),

@@ -1,7 +1,8 @@
 //! `alluvium replay`: writes past spans again, exactly as they were, to repair a damaged target.
 //!
 //! Reads the records between two positions that are span ends, and lets the ordinary worker follow a plan of those spans: what comes out has the same names and
-//! the same rows. Owns which spans those were; moves no checkpoint.
+//! the same rows. Owns which spans those were; moves no checkpoint. Refuses what is not committed, and to replace an object that is whole and holds other
+//! rows: then the records are not all there any more, or the settings are not those of the time.
 
 mod source;
 
@@ -17,7 +18,7 @@ use crate::record::{Partition, Position};
 use crate::registry::Targets;
 use crate::run::{self, RunError, Stop};
 use crate::source::Checkpoint;
-use crate::source::kafka::KafkaSettings;
+use crate::source::kafka::{self, KafkaSettings};
 use crate::worker::{Ends, Leaving, Shared, SystemClock, Worker};
 use source::PartSource;
 
@@ -37,7 +38,7 @@ pub struct Part {
     pub opened_ms: Option<i64>,
 }
 
-/// Writes the spans of a part again, over whatever stands under their names. Says what it did.
+/// Writes the objects of a part again that are missing or damaged. Says what it did.
 ///
 /// # Errors
 /// [`RunError::Configuration`] if the part does not begin and end where spans do; [`RunError::Failed`] if stream or target fail.
@@ -49,6 +50,8 @@ pub async fn replay(
     stop: Stop,
 ) -> Result<String, RunError> {
     let settings = &loaded.settings;
+    let kafka = run::kafka_settings(settings);
+    may_be_replayed(&kafka, &part).await?;
     let place = targets.place(settings).await?;
     let look = Look {
         deep: false,
@@ -58,7 +61,7 @@ pub async fn replay(
     let known = inventory.spans.get(&part.partition).cloned();
     let spans = spans(&part, &known.unwrap_or_default()).map_err(RunError::Configuration)?;
     let count = spans.len();
-    let target = targets.open_overwriting(settings).await?;
+    let target = targets.open_repairing(settings).await?;
     let shape = run::shape_for(settings, &loaded.recipe.shaping(), target);
     let shared = run::shared(
         loaded,
@@ -68,7 +71,6 @@ pub async fn replay(
         1,
         run::budget(settings)?,
     );
-    let kafka = run::kafka_settings(settings);
     let mut from = part.from;
     for chunk in spans.chunks(SPANS_AT_A_TIME) {
         let to = chunk[chunk.len() - 1].to;
@@ -98,6 +100,34 @@ pub async fn replay(
         metrics.outputs.get(),
         metrics.output_rows.get(),
     ))
+}
+
+/// Only what is committed and still there to be read: what is not committed, a running copy writes, perhaps in other spans.
+async fn may_be_replayed(kafka: &KafkaSettings, part: &Part) -> Result<(), RunError> {
+    let asked = [part.partition.clone()];
+    let (checkpoints, oldest) = run::blocking(kafka, move |kafka| {
+        Ok((
+            kafka::checkpoints(kafka, &asked)?,
+            kafka::oldest(kafka, &asked)?,
+        ))
+    })
+    .await?;
+    let partition = &part.partition;
+    let checkpoint = checkpoints.get(partition).map(|found| found.position);
+    if checkpoint.is_none_or(|checkpoint| part.to > checkpoint) {
+        let committed = checkpoint.map_or("nothing".into(), |at| at.to_string());
+        return Err(RunError::Configuration(format!(
+            "{partition}: committed is {committed}, so what is before {} is not all written yet; a running copy does it",
+            part.to
+        )));
+    }
+    match oldest.get(partition) {
+        Some(oldest) if *oldest > part.from => Err(RunError::Failed(format!(
+            "{partition}: the topic retains nothing before {oldest}, so what begins at {} cannot be read again",
+            part.from
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn write(
@@ -155,9 +185,12 @@ fn spans(part: &Part, known: &BTreeMap<(i64, i64), SpanObjects>) -> Result<Vec<P
                 "{partition} [{from}, {to}) overlaps another span: `alluvium verify` shows which"
             ));
         }
+        let opened_ms = objects.opened_ms.or(part.opened_ms).ok_or_else(|| {
+            format!("no object of {partition} [{from}, {to}) says when the span was opened: give --opened")
+        })?;
         spans.push(Planned {
             to: Position::at(to),
-            opened_ms: objects.opened_ms,
+            opened_ms,
         });
         reached = to;
     }
@@ -184,7 +217,7 @@ mod tests {
         let known = [((0, 4), 10), ((4, 9), 20), ((12, 15), 30)];
         let known = known.into_iter().map(|(ends, opened_ms)| {
             let objects = SpanObjects {
-                opened_ms,
+                opened_ms: Some(opened_ms),
                 ..SpanObjects::default()
             };
             (ends, objects)

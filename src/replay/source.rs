@@ -8,6 +8,8 @@ use crate::source::kafka::{self, KafkaSettings, PartReader};
 use crate::source::{Assigned, Checkpoint, Event, Slot, Source, SourceError};
 
 const SLOT: Slot = Slot(0);
+/// How long the stream may take to tell whether a planned span has records left.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads a part of a partition.
 pub(super) struct PartSource {
@@ -18,6 +20,7 @@ pub(super) struct PartSource {
     /// Nothing from here on is handed over.
     end: Position,
     events: Vec<Event>,
+    failed: Option<SourceError>,
     paused: bool,
 }
 
@@ -35,7 +38,7 @@ impl PartSource {
             .copied()
             .unwrap_or(checkpoint.position);
         if oldest > checkpoint.position {
-            return Err(SourceError::Misconfigured(format!(
+            return Err(SourceError::Unavailable(format!(
                 "{partition}: nothing before {oldest} is retained, so {} cannot be read again",
                 checkpoint.position
             )));
@@ -50,12 +53,14 @@ impl PartSource {
                     partition: partition.clone(),
                     checkpoint,
                     oldest,
+                    end,
                 }),
                 Event::Joined,
             ],
             partition,
             next,
             end,
+            failed: None,
             paused: false,
         })
     }
@@ -68,6 +73,9 @@ impl Source for PartSource {
         max: usize,
         take: &mut dyn FnMut(Slot, Record<'_>) -> ControlFlow<()>,
     ) -> Result<Vec<Event>, SourceError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if !self.events.is_empty() {
             return Ok(std::mem::take(&mut self.events));
         }
@@ -104,7 +112,8 @@ impl Source for PartSource {
     fn rewind(&mut self, _: Slot, to: Position) {
         match PartReader::open(&self.settings, &self.partition, to) {
             Ok(reader) => (self.reader, self.next) = (reader, to),
-            Err(error) => tracing::warn!(partition = %self.partition, %error, "cannot go back"),
+            // Reading on where it stands would leave records out.
+            Err(error) => self.failed = Some(error),
         }
     }
 
@@ -116,7 +125,8 @@ impl Source for PartSource {
 
     fn nothing_before(&mut self, _: Slot, end: Position) -> bool {
         self.next >= end
-            || kafka::is_gap(&self.settings, &self.partition, self.next, end).unwrap_or(false)
+            || kafka::is_gap(&self.settings, &self.partition, self.next, end, PATIENCE)
+                .unwrap_or(false)
     }
 
     fn close(self) {}

@@ -229,6 +229,7 @@ pub(crate) fn shared(
         runtime: Handle::current(),
         attempts: Arc::new(Semaphore::new(deliveries.saturating_mul(ATTEMPTS_A_THREAD))),
         ends: None,
+        revoke_deadline: wire::revoke_deadline(settings),
         leaving: Arc::new(Leaving::new(workers)),
     }
 }

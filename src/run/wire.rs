@@ -1,10 +1,13 @@
 //! From settings to what each module wants to know.
 
+use std::time::Duration;
+
 use crate::config::settings::{self, Settings};
 use crate::decode::json::{JsonSettings, Layout};
 use crate::flush::Policy;
 use crate::source::kafka::{Begin, KafkaSettings};
 use crate::table::{ColumnSettings, UserType};
+use crate::worker::REVOKE_DEADLINE;
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 2048;
@@ -83,6 +86,15 @@ pub(super) fn policy(settings: &Settings) -> Policy {
         batch_bytes: batch_bytes(settings.flush.max_output_size),
         max_in_flight: MAX_IN_FLIGHT,
     }
+}
+
+/// Half the time the group waits for a worker in a rebalance, at most.
+pub(super) fn revoke_deadline(settings: &Settings) -> Duration {
+    let waits = settings.kafka.client.get("max.poll.interval.ms");
+    let waits = waits.and_then(|millis| millis.expose().trim().parse().ok());
+    waits.map_or(REVOKE_DEADLINE, |millis| {
+        REVOKE_DEADLINE.min(Duration::from_millis(millis) / 2)
+    })
 }
 
 /// How large an output has become is known when a batch is handed on, so batches must be small against its limit.

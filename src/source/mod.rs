@@ -39,6 +39,8 @@ pub struct Assigned {
     /// The oldest position that is retained. If that is behind the checkpoint, records between them are lost, and reading
     /// begins here.
     pub oldest: Position,
+    /// Behind the last record there was when this was found out.
+    pub end: Position,
 }
 
 /// What has happened besides records.
@@ -46,6 +48,8 @@ pub struct Assigned {
 pub enum Event {
     /// A partition is ours.
     Assigned(Assigned),
+    /// The partition ends here, before the place that is read: it was created anew, or has lost records. Nothing more comes of it.
+    Truncated(Slot, Position),
     /// Records that were to be read next have been deleted: this is the oldest position that is left. Reading stands until it
     /// is [rewound](Source::rewind).
     Expired(Slot, Position),

@@ -1,7 +1,9 @@
 //! Takes over a partition: what its last owner planned is finished first, exactly as planned.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::Shape;
 use super::Worker;
 use super::flow::Flow;
 use crate::deliver::{Ledger, Plan};
@@ -17,17 +19,17 @@ impl<S: Source> Worker<S> {
             partition,
             checkpoint,
             oldest,
+            end: newest,
         } = assigned;
         let end = self.ends.as_ref().map(|ends| ends.end_of(&partition));
         if let Some(ends) = &self.ends {
             ends.committed(&partition, checkpoint.position);
         }
         let start = checkpoint.position;
-        let tools = &mut self.tools;
         let plan = Plan::read(&checkpoint.note, start);
         #[cfg(test)]
         let plan = plan.map(|plan| plan.filter(|_| !mutation::on(Mutation::PlanIgnored)));
-        let flow = match plan {
+        let mut flow = match plan {
             Ok(None) => {
                 let start = start.max(oldest);
                 if start > checkpoint.position {
@@ -38,11 +40,15 @@ impl<S: Source> Worker<S> {
             }
             Ok(Some(plan)) => self.follow(partition, start, plan, oldest, end),
             Err(error) => {
-                let mut flow = Flow::new(partition, Ledger::new(start), end, tools);
+                let ledger = Ledger::new(start);
+                let mut flow = Flow::new(partition, ledger, end, &mut self.tools);
                 flow.stop(error.to_string());
                 flow
             }
         };
+        if flow.stopped.is_none() && start > newest {
+            flow.stop(ends_before(newest, start));
+        }
         if let Some(reason) = &flow.stopped {
             self.tools.announce_stop(&flow.partition, reason);
         }
@@ -75,7 +81,7 @@ impl<S: Source> Worker<S> {
         if plan.print == own {
             return flow;
         }
-        match plan.settings.as_deref().map(|settings| (self.reshape)(settings)) {
+        match plan.settings.as_deref().map(|settings| self.shape_of(settings)) {
             Some(Ok(shape)) if shape.print == plan.print => {
                 let partition = &flow.partition;
                 tracing::info!(%partition, "the plan was made with other settings; it is finished with those");
@@ -92,6 +98,30 @@ impl<S: Source> Worker<S> {
         flow
     }
 
+    fn shape_of(&mut self, settings: &str) -> Result<Arc<Shape>, String> {
+        match &self.reshaped {
+            Some((of, shape)) if of == settings => Ok(shape.clone()),
+            _ => {
+                let shape = Arc::new((self.reshape)(settings)?);
+                self.reshaped = Some((settings.to_owned(), shape.clone()));
+                Ok(shape)
+            }
+        }
+    }
+
+    /// The partition ends before the place that is read.
+    pub(super) fn truncate(&mut self, slot: Slot, end: Position) {
+        let Some(flow) = self.flows.get_mut(&slot) else {
+            return;
+        };
+        if flow.stopped.is_some() || end >= flow.next() {
+            return;
+        }
+        let reason = ends_before(end, flow.next());
+        flow.stop(reason.clone());
+        self.tools.announce_stop(&flow.partition, &reason);
+    }
+
     /// Records before `oldest` have been deleted from the stream before they were read.
     pub(super) fn expire(&mut self, slot: Slot, oldest: Position, now: Duration) {
         let Some(flow) = self.flows.get_mut(&slot) else {
@@ -106,7 +136,7 @@ impl<S: Source> Worker<S> {
                 flow.next()
             ));
             let reason = flow.stopped.clone().unwrap_or_default();
-            self.tools.announce_stop(&flow.partition.clone(), &reason);
+            self.tools.announce_stop(&flow.partition, &reason);
             return;
         }
         self.tools
@@ -114,4 +144,11 @@ impl<S: Source> Worker<S> {
         flow.last_taken = now;
         self.source.rewind(slot, oldest);
     }
+}
+
+fn ends_before(end: Position, next: Position) -> String {
+    format!(
+        "the partition ends at {end}, before {next}, up to where it was read: was the topic created anew, or has the \
+         partition lost records? What was written under these positions cannot be told from what comes under them again"
+    )
 }

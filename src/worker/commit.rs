@@ -1,7 +1,7 @@
 //! Stores plans and moves checkpoints: one request at a time, for all partitions that have something to store.
 //!
-//! A plan is asked for at once, since its span waits for it, and every checkpoint that has moved rides along. Checkpoints alone wait a
-//! little for each other: a flush of many partitions then costs two requests, one before the writes and one behind them.
+//! A plan is asked for at once, since its span waits for it, and every checkpoint that has moved rides along. Checkpoints alone wait for
+//! each other: a flush of many partitions then costs two requests, one before the writes and one behind them.
 
 use std::time::Duration;
 
@@ -18,8 +18,10 @@ use crate::source::{Checkpoint, Slot, Source, SourceError};
 const PAUSE: Duration = Duration::from_millis(500);
 /// Refusals in a row that a rebalance may explain; after so many, some partition cannot be committed.
 const PATIENCE: u32 = 5;
-/// How long a checkpoint waits for those of spans that are still being written.
-const LINGER: Duration = Duration::from_secs(2);
+/// A checkpoint waits for those of spans that are still being written as long as a span may age, but no longer than this.
+const LONGEST_LINGER: Duration = Duration::from_secs(60);
+/// Bytes of plans in one request: brokers keep a request in one batch, which may have a megabyte.
+const MAX_REQUEST: usize = 512 << 10;
 
 /// What was asked for a partition, as long as it is assigned.
 struct Asked {
@@ -62,11 +64,16 @@ impl<S: Source> Worker<S> {
         self.committing.waiting_since = None;
         let mut asked = Vec::new();
         let mut checkpoints = Vec::new();
+        let mut bytes = 0;
         for (&slot, flow) in &self.flows {
             if !flow.wants_plan() && !flow.moved() {
                 continue;
             }
+            if bytes >= MAX_REQUEST {
+                break;
+            }
             let (stored, note) = flow.wanted(&self.tools);
+            bytes += note.len() + flow.partition.topic().len() + 64;
             let position = stored.checkpoint;
             checkpoints.push((slot, Checkpoint { position, note }));
             asked.push(Asked {
@@ -96,8 +103,9 @@ impl<S: Source> Worker<S> {
             return false;
         }
         let since = *self.committing.waiting_since.get_or_insert(now);
+        let linger = self.tools.policy.max_span_age.min(LONGEST_LINGER);
         let leaving = self.stop_deadline.is_some() || self.revoking.is_some();
-        leaving || now.saturating_sub(since) >= LINGER || self.flows.values().all(Flow::written)
+        leaving || now.saturating_sub(since) >= linger || self.flows.values().all(Flow::written)
     }
 
     pub(super) fn on_committed(&mut self, result: Result<(), SourceError>, now: Duration) {

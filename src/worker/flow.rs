@@ -102,6 +102,8 @@ pub(super) struct Flow {
     refused: Refused,
     /// The first failure since it was last looked at. Records are let pass until the flow is rewound.
     trouble: Option<TargetError>,
+    /// Behind the last record that was offered.
+    offered: Position,
     backoff: Backoff,
     /// Not to be read before this time.
     pub(super) hold_until: Option<Duration>,
@@ -138,6 +140,7 @@ impl Flow {
             recorded: None,
             refused: Refused::default(),
             trouble: None,
+            offered: start,
             backoff: Backoff::new(start.offset().unsigned_abs()),
             hold_until: None,
             stopped: None,
@@ -149,8 +152,8 @@ impl Flow {
     }
 
     /// The spans of the recovered plan are shaped as its writer did.
-    pub(super) fn shaped_as_recorded(&mut self, shape: Shape) {
-        self.recorded = Some(Box::new(Shaping::new(Arc::new(shape))));
+    pub(super) fn shaped_as_recorded(&mut self, shape: Arc<Shape>) {
+        self.recorded = Some(Box::new(Shaping::new(shape)));
     }
 
     /// Gives up on the partition until a person has looked at it. What is stored stays stored.
@@ -168,6 +171,7 @@ impl Flow {
         if self.is_deaf() || record.position < self.next {
             return;
         }
+        self.offered = self.offered.max(record.position.next());
         tools.taken.records += 1;
         tools.taken.bytes += record.bytes();
         if let Err(error) = self.try_take(record, tools, now) {
@@ -304,6 +308,14 @@ impl Flow {
     /// Seals everything taken so far.
     pub(super) fn seal(&mut self, reason: Reason, tools: &mut Tools) {
         if self.trouble.is_some() || self.stopped.is_some() || self.is_bound() {
+            return;
+        }
+        if self.awaits_refused() {
+            // Nothing of it is planned: whoever reads it next is refused as well, or not, as the span then ends.
+            if matches!(reason, Reason::Revoked | Reason::Shutdown) {
+                self.restart(self.ledger.end());
+                self.hold_until = Some(Duration::MAX);
+            }
             return;
         }
         if let Err(error) = self.seal_at(self.next, reason, tools) {
@@ -456,7 +468,7 @@ impl Flow {
         now: Duration,
         in_company: bool,
     ) -> Result<(), TargetError> {
-        if self.is_bound() {
+        if self.is_bound() || self.awaits_refused() {
             return Ok(());
         }
         let state = self.state(now).map(|state| flush::OpenSpan {
@@ -532,9 +544,21 @@ impl Flow {
     pub(super) fn refuse(&mut self, id: SpanId, table: Table, reason: String) -> Option<Position> {
         let from = self.ledger.discard(id)?;
         self.in_flight.retain(|other, _| *other < id);
-        self.refused.add(from, table, reason);
+        // The span is planned, and so ends where it did.
+        self.refused.add(from, from, table, reason);
         self.restart(from);
         Some(from)
+    }
+
+    /// Whether the span that grows must not end where it stands.
+    pub(super) fn must_read_on(&self) -> bool {
+        self.is_bound() || self.awaits_refused()
+    }
+
+    /// Whether the span must not end yet: the rows for which a table was refused are not read again yet. Without them it would
+    /// not be refused again by whoever reads the span after a crash.
+    fn awaits_refused(&self) -> bool {
+        self.refused.until(self.ledger.end()) > Some(self.next)
     }
 
     /// Forgets the spans whose plan was not confirmed. Returns where to read from.
@@ -574,7 +598,7 @@ impl Flow {
     /// Forgets the open span, to read it again with the table's records as dead letters.
     pub(super) fn refuse_open(&mut self, table: Table, reason: String) -> Position {
         let from = self.ledger.end();
-        self.refused.add(from, table, reason);
+        self.refused.add(from, self.offered, table, reason);
         self.restart(from);
         from
     }

@@ -7,8 +7,8 @@ use super::{Worker, WorkerError};
 use crate::flush::Reason;
 use crate::source::{Slot, Source};
 
-/// How long a revocation may take: the whole group waits meanwhile.
-pub(super) const REVOKE_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a revocation may take at most: the whole group waits meanwhile.
+pub const REVOKE_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a stop may take: below the 30 seconds that Kubernetes and systemd give by habit.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(25);
 
@@ -35,7 +35,7 @@ impl<S: Source> Worker<S> {
             None => {
                 self.revoking = Some(Revoking {
                     slots,
-                    deadline: now + REVOKE_DEADLINE,
+                    deadline: now + self.revoke_deadline,
                 });
             }
         }

@@ -57,9 +57,11 @@ impl<S: Source> Worker<S> {
 
     /// Brings this worker's open spans down to its part of what all may keep.
     fn seal_largest(&mut self, keep_open: u64) {
+        let free = |(_, flow): &(_, &Flow)| !flow.must_read_on();
         let spans: Vec<_> = self
             .flows
             .iter()
+            .filter(free)
             .map(|(slot, flow)| (*slot, flow.open_bytes()))
             .collect();
         let own: u64 = spans.iter().map(|(_, bytes)| bytes).sum();
@@ -97,6 +99,7 @@ impl<S: Source> Worker<S> {
     /// Partitions that stay short of an end they must come to, a plan's or the one that was asked for, may have nothing left
     /// to read.
     fn look_for_ends(&mut self, now: Duration) {
+        let mut asked = false;
         for (&slot, flow) in &mut self.flows {
             if let (Some(ends), Some(_)) = (&self.ends, &flow.stopped) {
                 ends.given_up(&flow.partition);
@@ -114,7 +117,9 @@ impl<S: Source> Worker<S> {
                 continue;
             };
             let quiet = now.saturating_sub(flow.last_taken) >= Duration::from_secs(2);
-            if flow.next() < end && quiet && !flow.paused {
+            if flow.next() < end && quiet && !flow.paused && !asked {
+                // The question takes time, in which nobody polls.
+                asked = true;
                 if self.source.nothing_before(slot, end) {
                     flow.skip_to(end, &mut self.tools);
                 } else if bound.is_some() {
@@ -132,6 +137,8 @@ impl<S: Source> Worker<S> {
 
     pub(super) fn set_pauses(&mut self, now: Duration) {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        // A span that may end at one place only must be read on to there. When memory is short, one at a time.
+        let mut reading_on = false;
         for (&slot, flow) in &mut self.flows {
             let held = flow.hold_until.is_some_and(|until| now >= until);
             if held {
@@ -144,14 +151,17 @@ impl<S: Source> Worker<S> {
                 .revoking
                 .as_ref()
                 .is_some_and(|r| r.slots.contains(&slot));
-            // A planned span can only end where it was planned to: it must be read on to there.
-            let closed = self.intake_closed || self.stop_deadline.is_some() || flow.at_end();
-            let want = (closed && !flow.is_bound())
+            let done = self.stop_deadline.is_some() || flow.at_end();
+            let mut want = (done && !flow.is_bound())
                 || revoked
                 || flow.stopped.is_some()
                 || flow.awaits_recorded()
                 || flow.hold_until.is_some()
                 || flow.must_wait(&self.tools.policy, now);
+            if !want && self.intake_closed {
+                want = reading_on || !flow.must_read_on();
+                reading_on |= !want;
+            }
             if want != flow.paused {
                 flow.paused = want;
                 if want {

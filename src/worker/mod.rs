@@ -32,7 +32,7 @@ use tokio::sync::{Semaphore, mpsc};
 pub use self::budget::Budget;
 pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
-pub use self::leave::STOP_DEADLINE;
+pub use self::leave::{REVOKE_DEADLINE, STOP_DEADLINE};
 pub use self::leaving::Leaving;
 pub use self::shape::{Reshape, Shape};
 
@@ -85,6 +85,8 @@ pub struct Shared {
     pub attempts: Arc<Semaphore>,
     /// Where to end, if there is an end.
     pub ends: Option<Arc<Ends>>,
+    /// How long a revocation may take; well below the time after which the group gives up on a worker.
+    pub revoke_deadline: Duration,
     /// So that all leave together.
     pub leaving: Arc<Leaving>,
 }
@@ -126,6 +128,8 @@ pub struct Worker<S: Source> {
     flows: BTreeMap<Slot, Flow>,
     tools: Tools,
     reshape: Arc<Reshape>,
+    /// The last shape that a plan was made with: those of one crash are all alike.
+    reshaped: Option<(String, Arc<Shape>)>,
     health: Arc<Health>,
     ends: Option<Arc<Ends>>,
     leaving: Arc<Leaving>,
@@ -135,6 +139,7 @@ pub struct Worker<S: Source> {
     reports: mpsc::Receiver<Written>,
     committing: Committing,
     revoking: Option<Revoking>,
+    revoke_deadline: Duration,
     stop_deadline: Option<Duration>,
     looked: Duration,
     /// Whether the last poll brought as many bytes as it may.
@@ -170,6 +175,7 @@ impl<S: Source> Worker<S> {
                 taken: Taken::default(),
             },
             reshape: shared.reshape,
+            reshaped: None,
             health: shared.health,
             ends: shared.ends,
             at_work: Some(AtWork::new(&shared.leaving)),
@@ -179,6 +185,7 @@ impl<S: Source> Worker<S> {
             reports,
             committing: Committing::default(),
             revoking: None,
+            revoke_deadline: shared.revoke_deadline,
             stop_deadline: None,
             looked: now,
             full: false,
@@ -271,6 +278,7 @@ impl<S: Source> Worker<S> {
             }
             Event::Assigned(assigned) => self.adopt(assigned),
             Event::Expired(slot, oldest) => self.expire(slot, oldest, now),
+            Event::Truncated(slot, end) => self.truncate(slot, end),
             Event::Revoking(slots) => self.begin_revocation(slots, now),
             Event::Lost(slots) => {
                 tracing::warn!(

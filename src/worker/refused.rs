@@ -4,14 +4,16 @@ use crate::record::{Position, Table};
 
 /// Refusals, each of one table in one span.
 ///
-/// A refusal counts for its span only. Whoever reads the span again after a crash knows nothing of it, is refused for
-/// the same rows, and comes to the same dead letters.
+/// A refusal counts for its span only, and the span does not end before the rows that were refused. So whoever reads it again
+/// after a crash, and knows nothing of it, is refused for the same rows and comes to the same dead letters.
 #[derive(Default)]
 pub(super) struct Refused(Vec<Refusal>);
 
 struct Refusal {
     /// Where the span begins.
     from: Position,
+    /// Behind the record at which it was refused.
+    until: Position,
     table: Table,
     reason: String,
 }
@@ -29,9 +31,16 @@ impl Refused {
             .map(|refusal| refusal.reason.as_str())
     }
 
-    pub(super) fn add(&mut self, from: Position, table: Table, reason: String) {
+    /// How far the span that begins at `from` must at least go, to be refused by whoever reads it.
+    pub(super) fn until(&self, from: Position) -> Option<Position> {
+        let of_span = self.0.iter().filter(|refusal| refusal.from == from);
+        of_span.map(|refusal| refusal.until).max()
+    }
+
+    pub(super) fn add(&mut self, from: Position, until: Position, table: Table, reason: String) {
         self.0.push(Refusal {
             from,
+            until,
             table,
             reason,
         });

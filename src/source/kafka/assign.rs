@@ -14,7 +14,7 @@ use super::client::list_of;
 use super::context::Context;
 use super::{Begin, KafkaSource};
 use crate::record::{Partition, Position};
-use crate::source::{Assigned, Checkpoint, Event, Source, SourceError};
+use crate::source::{Assigned, Checkpoint, Event, SourceError};
 
 /// How long to wait before something that failed is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -116,12 +116,17 @@ impl KafkaSource {
             self.waiting.remove(&partition);
             let slot = self.slots.insert(partition.clone(), start.place());
             self.metrics.partitions.inc();
-            let Start { checkpoint, oldest } = start;
+            let Start {
+                checkpoint,
+                oldest,
+                end,
+            } = start;
             events.push(Event::Assigned(Assigned {
                 slot,
                 partition,
                 checkpoint,
                 oldest,
+                end,
             }));
         }
     }
@@ -146,7 +151,12 @@ impl KafkaSource {
             }
             Some(found) => found,
         };
-        Start { checkpoint, oldest }
+        let end = Position::at(standing.high);
+        Start {
+            checkpoint,
+            oldest,
+            end,
+        }
     }
 
     fn beginning(&self, standing: &Standing) -> i64 {
@@ -175,25 +185,7 @@ impl KafkaSource {
         if next < standing.low {
             events.push(Event::Expired(slot, Position::at(standing.low)));
         } else if next > standing.high {
-            let begin = Position::at(self.beginning(&standing));
-            tracing::error!(
-                %partition, next, end = standing.high, %begin,
-                "the partition ends before the place that is read: was the topic created anew? Reading begins where \
-                 kafka.offset says; what was not committed is dropped"
-            );
-            // Positions never go back within a flow, so it becomes another one.
-            self.rewind(slot, begin);
-            self.resume(&[slot]);
-            events.push(Event::Lost(vec![slot]));
-            events.push(Event::Assigned(Assigned {
-                slot,
-                partition: partition.clone(),
-                checkpoint: Checkpoint {
-                    position: begin,
-                    note: String::new(),
-                },
-                oldest: Position::at(standing.low),
-            }));
+            events.push(Event::Truncated(slot, Position::at(standing.high)));
         }
     }
 
@@ -232,12 +224,14 @@ impl KafkaSource {
 struct Start {
     checkpoint: Checkpoint,
     oldest: Position,
+    end: Position,
 }
 
 impl Start {
-    /// Where reading begins.
+    /// Where reading begins: some place that exists.
     fn place(&self) -> Position {
-        self.checkpoint.position.max(self.oldest)
+        let checkpoint = self.checkpoint.position.min(self.end);
+        checkpoint.max(self.oldest)
     }
 }
 

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, DefaultConsumerContext,
-};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -36,7 +34,7 @@ pub(super) fn config(settings: &KafkaSettings) -> ClientConfig {
 }
 
 /// The properties of a client that joins no group.
-pub(super) fn outside_config(settings: &KafkaSettings) -> ClientConfig {
+fn outside_config(settings: &KafkaSettings) -> ClientConfig {
     let mut config = config(settings);
     for key in [
         "group.instance.id",
@@ -205,11 +203,19 @@ pub(super) fn offsets<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     list: TopicPartitionList,
 ) -> Result<HashMap<(String, i32), i64>, SourceError> {
+    offsets_within(client, list, TIMEOUT)
+}
+
+fn offsets_within<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    list: TopicPartitionList,
+    patience: Duration,
+) -> Result<HashMap<(String, i32), i64>, SourceError> {
     if list.count() == 0 {
         return Ok(HashMap::new());
     }
     let answered = client
-        .offsets_for_times(list, TIMEOUT)
+        .offsets_for_times(list, patience)
         .map_err(|error| SourceError::Unavailable(format!("cannot list offsets: {error}")))?;
     let mut offsets = HashMap::new();
     for element in answered.elements() {
@@ -235,7 +241,7 @@ pub fn checkpoints(
     settings: &KafkaSettings,
     partitions: &[Partition],
 ) -> Result<HashMap<Partition, Checkpoint>, SourceError> {
-    asks::checkpoints_of(&member_of_nothing(settings)?, partitions)
+    asks::checkpoints_of(&outsider(settings, &[])?, partitions)
 }
 
 /// Stores checkpoints for a group without members: brokers refuse them while it has any.
@@ -246,7 +252,7 @@ pub fn store(
     settings: &KafkaSettings,
     checkpoints: &[(Partition, Checkpoint)],
 ) -> Result<(), SourceError> {
-    let client = member_of_nothing(settings)?;
+    let client = outsider(settings, &[])?;
     let list = noted(
         checkpoints
             .iter()
@@ -259,15 +265,6 @@ pub fn store(
              until kafka.session.timeout.ms has passed"
         ))
     })
-}
-
-/// A client that knows the group, but does not join it.
-fn member_of_nothing(settings: &KafkaSettings) -> Result<BaseConsumer, SourceError> {
-    let mut config = outside_config(settings);
-    config
-        .set("group.id", &settings.group_id)
-        .set("enable.auto.commit", "false");
-    config.create().map_err(|error| refused(&error))
 }
 
 /// Lists partitions with what is to be stored of each.
@@ -285,7 +282,10 @@ pub(super) fn noted<'a>(
     Ok(list)
 }
 
-/// Whether the partition has no readable record in `[from, end)`.
+/// Whether the partition has no readable record in `[from, end)`, found out within `patience`.
+///
+/// That a partition seems to end says nothing if it seems to end before `end`: a new leader may not know yet how far its
+/// partition goes.
 ///
 /// # Errors
 /// [`SourceError::Unavailable`] if that cannot be told.
@@ -294,32 +294,51 @@ pub fn is_gap(
     partition: &Partition,
     from: Position,
     end: Position,
+    patience: Duration,
 ) -> Result<bool, SourceError> {
-    let mut config = outside_config(settings);
-    // An assigned consumer needs a group's name, but joins and commits nothing.
-    config
-        .set("group.id", &settings.group_id)
-        .set("auto.offset.reset", "error")
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true");
-    let client: BaseConsumer<DefaultConsumerContext> =
-        config.create().map_err(|error| refused(&error))?;
+    let client = outsider(settings, &[("enable.partition.eof", "true")])?;
+    let reaches_end = || {
+        let list = list_of([(partition, Offset::End)])?;
+        let ends = offsets_within(&client, list, patience)?;
+        Ok::<_, SourceError>(ends.values().all(|high| *high >= end.offset()))
+    };
     let list = list_of([(partition, Offset::Offset(from.offset()))])?;
+    if !reaches_end()? {
+        return Err(SourceError::Unavailable(format!(
+            "{partition} ends before {end} as its leader tells"
+        )));
+    }
     client
         .assign(&list)
         .map_err(|error| SourceError::Unavailable(error.to_string()))?;
     let asked = std::time::Instant::now();
-    while asked.elapsed() < TIMEOUT {
-        match client.poll(Duration::from_millis(100)) {
+    while asked.elapsed() < patience {
+        match client.poll(Duration::from_millis(50)) {
             None => {}
             Some(Ok(message)) => return Ok(message.offset() >= end.offset()),
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
+            Some(Err(KafkaError::PartitionEOF(_))) => return reaches_end(),
             Some(Err(error)) => tracing::debug!(%partition, %error, "looking for the end"),
         }
     }
     Err(SourceError::Unavailable(format!(
         "{partition}: no answer from its broker"
     )))
+}
+
+/// A client with the group's name that is no member of it: to read partitions, or to ask for and store checkpoints.
+pub(super) fn outsider(
+    settings: &KafkaSettings,
+    more: &[(&str, &str)],
+) -> Result<BaseConsumer, SourceError> {
+    let mut config = outside_config(settings);
+    config
+        .set("group.id", &settings.group_id)
+        .set("auto.offset.reset", "error")
+        .set("enable.auto.commit", "false");
+    for (key, value) in more {
+        config.set(*key, *value);
+    }
+    config.create().map_err(|error| refused(&error))
 }
 
 #[cfg(test)]

@@ -32,6 +32,9 @@ use crate::record::{Partition, Position, Record};
 pub use self::client::{checkpoints, ends, is_gap, oldest, partitions, store};
 pub use self::part::PartReader;
 
+/// How long a worker waits to be told whether a partition has something left: it does not poll meanwhile.
+const GAP_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Where reading begins in a partition that has no checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
@@ -391,7 +394,9 @@ impl Source for KafkaSource {
         if assigned.next >= end {
             return true;
         }
-        client::is_gap(&self.settings, &assigned.partition, assigned.next, end).unwrap_or_else(|error| {
+        let partition = &assigned.partition;
+        let gap = client::is_gap(&self.settings, partition, assigned.next, end, GAP_PATIENCE);
+        gap.unwrap_or_else(|error| {
             tracing::warn!(partition = %assigned.partition, %error, "cannot tell whether the end is reached");
             false
         })

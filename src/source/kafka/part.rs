@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::client::{list_of, outside_config, refused};
+use super::client::{list_of, outsider};
 use super::{KafkaSettings, record};
 use crate::record::{Partition, Position, Record};
 use crate::source::SourceError;
@@ -25,13 +25,7 @@ impl PartReader {
         partition: &Partition,
         from: Position,
     ) -> Result<Self, SourceError> {
-        let mut config = outside_config(settings);
-        // An assigned consumer needs a group's name.
-        config
-            .set("group.id", &settings.group_id)
-            .set("auto.offset.reset", "error")
-            .set("enable.auto.commit", "false");
-        let client: BaseConsumer = config.create().map_err(|error| refused(&error))?;
+        let client = outsider(settings, &[])?;
         let list = list_of([(partition, Offset::Offset(from.offset()))])?;
         client
             .assign(&list)

@@ -9,7 +9,6 @@ use alluvium_target::memory::MemoryTarget;
 use tokio::runtime::Runtime;
 
 use self::script::{TestClock, TestSource};
-use super::leave::REVOKE_DEADLINE;
 use super::*;
 use crate::decode::json::{JsonSettings, Layout};
 use crate::record::{Position, Table};
@@ -112,6 +111,7 @@ impl Bench {
             runtime: runtime.handle().clone(),
             attempts: Arc::new(Semaphore::new(4)),
             ends: ends.map(Arc::new),
+            revoke_deadline: REVOKE_DEADLINE,
             leaving: Arc::new(Leaving::new(1)),
         };
         let worker = Worker::new(0, source.clone(), Box::new(clock.clone()), shared);
@@ -212,6 +212,10 @@ fn nothing_is_committed_before_the_target_has_it_and_others_go_on_meanwhile() {
     bench.turn_until("attempt", |bench| bench.target.commit_attempts() == 1);
     bench.source.produce(1, events("b", 5));
     bench.source.assign(1, 0);
+    bench.turn().unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    // Its checkpoint waits for the other's, but no longer than a span may age.
+    bench.turn_until("written", |bench| bench.rows("b") == 5);
     bench.turn().unwrap();
     bench.clock.advance(Duration::from_secs(60));
     bench.turn_until("other partition", |bench| {

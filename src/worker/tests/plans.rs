@@ -278,3 +278,45 @@ fn another_content_under_the_same_name_stops_the_partition() {
     assert!(second.source.plan(0).is_some(), "the plan stays");
     assert_eq!((second.rows("a"), second.rows("other")), (0, 5));
 }
+
+/// Whoever takes over many plans at once reads them one after the other if they do not fit into the memory together.
+#[test]
+fn planned_spans_beyond_the_memory_are_read_one_at_a_time() {
+    let limit = 400_000;
+    let mut bench = Bench::with(policy(), limit, None);
+    let shape = shape(&bench.target, "the usual");
+    for slot in 0..20 {
+        bench.source.produce(slot, events("a", 1500));
+        bench
+            .source
+            .assign_with(slot, 0, &plan(&[(1500, 1)], &shape), 0);
+    }
+    let started = std::time::Instant::now();
+    let mut most = 0;
+    while !(0..20).all(|slot| bench.source.checkpoint(slot) == Some(1500)) {
+        assert!(started.elapsed() < Duration::from_secs(30), "never done");
+        bench.clock.advance(Duration::from_millis(10));
+        bench.worker.step().unwrap();
+        let held = bench.worker.tools.budget.held();
+        most = most.max(held.open + held.sealed);
+    }
+    assert_eq!(bench.rows("a"), 20 * 1500);
+    assert!(most < 2 * limit, "held {most} of {limit} bytes");
+}
+
+#[test]
+fn a_partition_that_ends_before_the_place_that_is_read_stops() {
+    let mut bench = Bench::new();
+    bench.source.produce(0, events("a", 9));
+    bench.source.assign(0, 0);
+    bench.turn().unwrap();
+    bench
+        .source
+        .happen(Event::Truncated(Slot(0), Position::at(4)));
+    bench.turn().unwrap();
+    let reason = bench.worker.flows[&Slot(0)].stopped.clone();
+    assert!(reason.is_some_and(|reason| reason.contains("ends at 4, before 9")));
+    bench.clock.advance(Duration::from_secs(60));
+    bench.turn().unwrap();
+    assert_eq!(bench.target.spans(), []);
+}

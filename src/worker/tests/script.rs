@@ -92,6 +92,7 @@ impl TestSource {
                 note: note.to_owned(),
             },
             oldest: Position::at(oldest),
+            end: Position::at(i64::MAX),
         }));
         stream.events.push_back(Event::Joined);
     }

@@ -74,7 +74,7 @@ impl ObjectSettings {
 pub struct ObjectTarget<S> {
     store: Arc<S>,
     shared: Arc<Shared>,
-    overwrites: bool,
+    repairs: bool,
 }
 
 #[derive(Debug)]
@@ -128,15 +128,16 @@ impl<S: Store> ObjectTarget<S> {
         Ok(Self {
             store: Arc::new(store),
             shared: Arc::new(shared),
-            overwrites: false,
+            repairs: false,
         })
     }
 
-    /// The same target, replacing whatever stands under the keys of a span: to repair what is damaged.
+    /// The same target, replacing objects that are not what they say of themselves: to repair what is damaged. What is whole and holds
+    /// other rows stays, and is a conflict.
     #[must_use]
-    pub fn overwriting(self) -> Self {
+    pub fn repairing(self) -> Self {
         Self {
-            overwrites: true,
+            repairs: true,
             ..self
         }
     }
@@ -145,8 +146,8 @@ impl<S: Store> ObjectTarget<S> {
         ObjectInserter {
             store: Arc::clone(&self.store),
             shared: Arc::clone(&self.shared),
-            mode: if self.overwrites {
-                Mode::Replace
+            mode: if self.repairs {
+                Mode::Repair(self.shared.codec.compression)
             } else {
                 Mode::Create(self.shared.codec.compression)
             },

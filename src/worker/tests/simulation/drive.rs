@@ -147,7 +147,7 @@ impl Drive {
                     Err(what) => return self.world.lock().violate(&what),
                 }
             }
-            let (held, limit) = process.memory();
+            let (held, limit) = process.memory().unwrap_or((0, 0));
             self.over_memory = self.over_memory.max(held.saturating_sub(limit));
             if held > limit + SLACK {
                 let what = format!("p{} holds {held} bytes of {limit}", process.number);

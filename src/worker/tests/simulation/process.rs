@@ -16,7 +16,8 @@ use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::source::Source;
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::{Budget, Clock, Ends, Leaving, Shape, Shared, Worker};
+use crate::worker::flow::Flow;
+use crate::worker::{Budget, Clock, Ends, Leaving, REVOKE_DEADLINE, Shape, Shared, Worker};
 
 /// The world's time, with this process's own idea of the date.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ pub(super) struct Process {
     /// Only the worker's thread hangs until then.
     pub(super) stalled_until: Option<Duration>,
     stopping: bool,
+    /// Whether it has read a planned span again: those are read to their ends, however much memory they take.
+    bound: bool,
 }
 
 impl Process {
@@ -109,6 +112,7 @@ impl Process {
             attempts: Arc::new(Semaphore::new(attempts)),
             ends,
             leaving: Arc::new(Leaving::new(1)),
+            revoke_deadline: REVOKE_DEADLINE,
         };
         let source = SimSource {
             world: world.clone(),
@@ -124,6 +128,7 @@ impl Process {
             frozen_until: None,
             stalled_until: None,
             stopping: false,
+            bound: false,
         }
     }
 
@@ -134,6 +139,7 @@ impl Process {
             .worker
             .step()
             .map_err(|error| format!("p{}: {error}", self.number))?;
+        self.bound |= self.worker.flows.values().any(Flow::is_bound);
         match self
             .worker
             .flows
@@ -181,10 +187,10 @@ impl Process {
         self.worker.source.close();
     }
 
-    /// Bytes held, and what may be.
-    pub(super) fn memory(&self) -> (u64, u64) {
+    /// Bytes held, and what may be, if there is a limit.
+    pub(super) fn memory(&self) -> Option<(u64, u64)> {
         let held = self.budget.held();
-        (held.open + held.sealed, self.budget.limit())
+        (!self.bound).then(|| (held.open + held.sealed, self.budget.limit()))
     }
 }
 

@@ -104,6 +104,7 @@ fn assigned(slot: Slot, partition: usize, checkpoint: Checkpoint) -> Event {
         partition: Partition::new("t", i32::try_from(partition).unwrap()),
         checkpoint,
         oldest: Position::at(0),
+        end: Position::at(i64::MAX),
     })
 }
 

@@ -102,6 +102,12 @@ impl Shelf {
         objects.get_mut(key).unwrap().body = vec![text.into()];
     }
 
+    /// Cuts an object short; what it says of itself stays.
+    fn damage(&self, key: &str) {
+        let mut objects = self.objects.lock().unwrap();
+        objects.get_mut(key).unwrap().body.pop();
+    }
+
     fn keys(&self) -> Vec<String> {
         self.objects.lock().unwrap().keys().cloned().collect()
     }
@@ -302,10 +308,18 @@ async fn what_stands_there_is_success_if_it_is_the_same_and_else_a_conflict() {
                 }
             }
             assert_eq!(target.store().bytes("p/ev-1-5-9"), bytes);
-            // Repair writes it all the same.
-            let target = target.overwriting();
-            assert_eq!(commit_rows(&target, 11, 10).await.unwrap().rows, 22);
-            assert_ne!(target.store().bytes("p/ev-1-5-9"), bytes);
+            // Repair does not replace what is whole either, only what is not what it says.
+            let target = target.repairing();
+            let refused = commit_rows(&target, 11, 10).await;
+            assert!(
+                matches!(refused, Err(TargetError::Conflict(_))),
+                "{refused:?}"
+            );
+            if !forgetful {
+                target.store().damage("p/ev-1-5-9");
+            }
+            assert_eq!(commit_rows(&target, 10, 10).await.unwrap().rows, 20);
+            assert_eq!(target.store().bytes("p/ev-1-5-9"), bytes);
         }
     }
 }

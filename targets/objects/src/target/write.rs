@@ -13,8 +13,8 @@ pub(super) const WRITES_AT_ONCE: usize = 4;
 pub(super) enum Mode {
     /// It must be the same; it is compressed like this.
     Create(Compression),
-    /// It is replaced.
-    Replace,
+    /// As `Create`; but one that is not what it says is replaced.
+    Repair(Compression),
 }
 
 /// An object and its name.
@@ -64,36 +64,56 @@ async fn write<S: Store>(
     object: &Object,
     mode: Mode,
 ) -> Result<(), TargetError> {
-    let compression = match mode {
-        Mode::Replace => return store.replace(key, object).await,
-        Mode::Create(compression) => compression,
-    };
+    let (Mode::Create(compression) | Mode::Repair(compression)) = mode;
     match store.create(key, object).await? {
         Created::New => Ok(()),
-        Created::Exists => compare(store, key, &object.description, compression).await,
+        Created::Exists => {
+            let compared = compare(store, key, &object.description, compression).await;
+            match (mode, compared) {
+                (Mode::Repair(_), Ok(true)) => repair(store, key, object, compression).await,
+                // The right rows, but it does not say so.
+                (Mode::Repair(_), Ok(false)) => store.replace(key, object).await,
+                (_, compared) => compared.map(|_| ()),
+            }
+        }
+    }
+}
+
+/// Replaces an object that says it is the one to be written, and is not. One that says something else is never
+/// replaced: perhaps it is right, and the records are not all there any more.
+async fn repair<S: Store>(
+    store: &S,
+    key: &str,
+    object: &Object,
+    compression: Compression,
+) -> Result<(), TargetError> {
+    match examine(store.read(key).await?, compression).await {
+        Ok(contents) if object.description.holds(&contents) => Ok(()),
+        Err(ExamineError::Read(error)) => Err(error),
+        Ok(_) | Err(_) => store.replace(key, object).await,
     }
 }
 
 /// Success if what stands under `key` holds the same rows: written by an earlier attempt whose answer was
-/// lost, before a crash, or by another owner of the partition.
+/// lost, before a crash, or by another owner of the partition. Whether that is only what it says of itself.
 async fn compare<S: Store>(
     store: &S,
     key: &str,
     ours: &Description,
     compression: Compression,
-) -> Result<(), TargetError> {
+) -> Result<bool, TargetError> {
     let Some(found) = store.describe(key).await? else {
         return Err(TargetError::Unavailable(format!(
             "`{key}` was there when it was to be created, and is gone now"
         )));
     };
     match Description::from_metadata(&found.metadata) {
-        Ok(theirs) if theirs.same_content(ours) => Ok(()),
+        Ok(theirs) if theirs.same_content(ours) => Ok(true),
         Ok(theirs) => Err(conflict(key, &theirs.to_string(), ours)),
         // A place that keeps no metadata, a tool that lost it, or another program's object. The name is
         // that of the span; whether the rows are too is told by reading them.
         Err(lacks) => match examine(store.read(key).await?, compression).await {
-            Ok(contents) if ours.holds(&contents) => Ok(()),
+            Ok(contents) if ours.holds(&contents) => Ok(false),
             Ok(contents) => Err(conflict(key, &format!("{contents} ({lacks})"), ours)),
             Err(ExamineError::Read(error)) => Err(error),
             Err(error) => {
