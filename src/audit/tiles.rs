@@ -71,7 +71,7 @@ pub fn judge(
                 violations.push(Violation::Overlap {
                     first: span(other.0, other.1),
                     second: span(from, to),
-                })
+                });
             }
             _ => {}
         }

@@ -97,7 +97,7 @@ impl Plan {
     /// The text of a plan of these spans; the empty text if there are none. The settings are left out if they would make it too
     /// long.
     ///
-    /// Takes the first [`MAX_SPANS`] spans only.
+    /// Takes the first sixteen spans only.
     pub fn text(print: Print, spans: &[Planned], settings: &str) -> String {
         let mut text = String::new();
         if spans.is_empty() {

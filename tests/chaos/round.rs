@@ -72,7 +72,7 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
     let mut offences = std::mem::take(&mut schedule.offences);
     drop(schedule);
 
-    let last = config.clone().s3(s3.bucket());
+    let last = config.s3(s3.bucket());
     let end = End {
         bootstrap: &bootstrap,
         topic: &topic,

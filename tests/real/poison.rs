@@ -24,13 +24,16 @@ const HOSTILE: u64 = 12_000;
 /// through librdkafka, decoder and columns at the same time, and the program itself.
 const MOST_MEMORY: u64 = 512 << 20;
 
+/// Key, payload and reason of a dead letter.
+type Letter = (Option<Vec<u8>>, Option<Vec<u8>>, &'static str);
+
 /// What must be found of a partition's records.
 #[derive(Default)]
 struct Expected {
     /// For each row, in order, its id if it is known.
     rows: Vec<Option<String>>,
     /// Key, payload and reason, by offset.
-    dead: BTreeMap<i64, (Option<Vec<u8>>, Option<Vec<u8>>, &'static str)>,
+    dead: BTreeMap<i64, Letter>,
     next: i64,
 }
 

@@ -84,7 +84,7 @@ impl KafkaSource {
                     starts.push((partition.clone(), self.start(&partition, standing)));
                 }
                 Some(Asked::AboutPlace(next)) => {
-                    self.check_place(&partition, next, standing, events)
+                    self.check_place(&partition, next, &standing, events);
                 }
                 _ => {}
             }
@@ -172,7 +172,7 @@ impl KafkaSource {
         &mut self,
         partition: &Partition,
         asked_at: Position,
-        standing: Standing,
+        standing: &Standing,
         events: &mut Vec<Event>,
     ) {
         let Some(slot) = self.slots.find(partition.topic(), partition.number()) else {

@@ -70,7 +70,7 @@ pub(crate) fn hostile(id: &str, random: &mut Random) -> Poison {
         0..30 => flip(&mut payload, random),
         30..42 => payload.truncate(random.below(payload.len() as u64) as usize),
         42..60 => splice(&mut payload, random),
-        _ => return built(id, mutated, payload, random),
+        _ => return built(id, mutated, &payload, random),
     }
     Poison {
         key: key(random),
@@ -114,7 +114,7 @@ fn splice(payload: &mut Vec<u8>, random: &mut Random) {
 }
 
 /// Records whose fate is known from how they are made.
-fn built(id: &str, which: u64, good: Vec<u8>, random: &mut Random) -> Poison {
+fn built(id: &str, which: u64, good: &[u8], random: &mut Random) -> Poison {
     let row = |fields: String| {
         (
             format!("{{\"id\":\"{id}\",{fields}}}").into_bytes(),
@@ -122,7 +122,7 @@ fn built(id: &str, which: u64, good: Vec<u8>, random: &mut Random) -> Poison {
         )
     };
     let dead = |payload: Vec<u8>| (payload, Fate::Dead("not_json"));
-    let behind = |head: &[u8]| dead([head, &good].concat());
+    let behind = |head: &[u8]| dead([head, good].concat());
     let digits = |count: u64| "7".repeat(count as usize);
     let (payload, expected) = match which {
         // Confluent's framing, Avro's single-object and file framing, gzip, protobuf.
@@ -134,8 +134,8 @@ fn built(id: &str, which: u64, good: Vec<u8>, random: &mut Random) -> Poison {
         66 | 67 => behind(b"\xef\xbb\xbf"),
         68 => dead(good.iter().flat_map(|&byte| [byte, 0]).collect()),
         69 => behind(b"\0"),
-        70 => dead([&good[..], b"\0"].concat()),
-        71 => dead([&good[..], &good[..]].concat()),
+        70 => dead([good, b"\0"].concat()),
+        71 => dead([good, good].concat()),
         72..75 => {
             let broken = [
                 "\u{fffd}".as_bytes(),
