@@ -158,7 +158,16 @@ impl Slot {
             .lines()
             .last()
             .is_some_and(|line| line.contains("AccessDenied"));
+        // The log is that of every process before it too, and none of them may have found anything wrong.
+        let stopped = program
+            .log()
+            .lines()
+            .find(|line| line.contains("partition stopped"))
+            .map(str::to_owned);
         self.program = None;
+        if let Some(line) = stopped {
+            return Some(End::Unexpected(format!("gave up a partition: {line}")));
+        }
         Some(match (status.code(), status.signal(), self.failpoint) {
             (_, Some(KILLED), _) if self.sprung.load(Ordering::Relaxed) => End::BetweenOutputs,
             (_, Some(KILLED | ABORTED), Some(name)) => End::Failpoint(name),

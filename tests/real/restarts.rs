@@ -152,6 +152,45 @@ fn processes_added_and_removed_under_the_consumer_protocol_lose_nothing() {
     added_and_removed(Membership::Consumer);
 }
 
+/// A process is frozen beyond its session, with writes and commits under way, and wakes up when others have gone on with its
+/// partitions. Three times.
+fn frozen_and_woken(membership: Membership) {
+    let stream = membership.stream("frozen");
+    let base = stream.config().set("kafka.workers", "2");
+    let first = membership.config(&base, "one");
+    thread::scope(|scope| {
+        let feeder = scope.spawn(|| stream.feed(200_000, seconds(60)));
+        let mut one = Program::start(&first);
+        let mut two = joined(&membership.config(&base, "two").another());
+        for round in 1..=3 {
+            wait_in_mid_stream(&stream, round * 20_000);
+            two.signal("STOP");
+            thread::sleep(seconds(11));
+            two.signal("CONT");
+        }
+        feeder.join().unwrap();
+        stream.wait_committed(seconds(120));
+        one.stop();
+        two.stop();
+    });
+    stream.assert_exact(&first.output());
+}
+
+#[test]
+fn a_process_that_freezes_and_wakes_up_does_no_harm() {
+    frozen_and_woken(Membership::Dynamic);
+}
+
+#[test]
+fn a_static_member_that_freezes_and_wakes_up_does_no_harm() {
+    frozen_and_woken(Membership::Static);
+}
+
+#[test]
+fn a_process_that_freezes_under_the_consumer_protocol_does_no_harm() {
+    frozen_and_woken(Membership::Consumer);
+}
+
 /// A static member that is killed and comes back within its session is given what it had, and nobody else is
 /// disturbed: the other process sees no rebalance.
 #[test]
