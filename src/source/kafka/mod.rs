@@ -9,6 +9,7 @@ mod assign;
 mod client;
 mod context;
 mod part;
+mod questions;
 mod slots;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,8 +30,8 @@ use super::{Checkpoint, Event, Slot, Source, SourceError};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Position, Record};
 
-pub use self::client::{checkpoints, ends, is_gap, oldest, partitions, store};
 pub use self::part::PartReader;
+pub use self::questions::{checkpoints, ends, is_gap, oldest, partitions, store};
 
 /// How long a worker waits to be told whether a partition has something left: it does not poll meanwhile.
 const GAP_PATIENCE: Duration = Duration::from_secs(2);
@@ -395,7 +396,7 @@ impl Source for KafkaSource {
             return true;
         }
         let partition = &assigned.partition;
-        let gap = client::is_gap(&self.settings, partition, assigned.next, end, GAP_PATIENCE);
+        let gap = questions::is_gap(&self.settings, partition, assigned.next, end, GAP_PATIENCE);
         gap.unwrap_or_else(|error| {
             tracing::warn!(partition = %assigned.partition, %error, "cannot tell whether the end is reached");
             false

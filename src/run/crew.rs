@@ -1,0 +1,83 @@
+//! The worker threads of a process, from their start to their end.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{CLOSE_PATIENCE, RunError, Stop};
+use crate::source::kafka::{KafkaSettings, KafkaSource};
+use crate::worker::{Ends, STOP_DEADLINE, Shared, SystemClock, Worker, WorkerError};
+
+/// The workers of a process.
+pub(super) struct Crew {
+    started: Instant,
+    threads: Vec<JoinHandle<Result<(), WorkerError>>>,
+}
+
+impl Crew {
+    pub(super) fn start(
+        kafka: &KafkaSettings,
+        workers: usize,
+        shared: &Shared,
+        stop: &Stop,
+    ) -> Result<Self, RunError> {
+        let mut crew = Self {
+            started: Instant::now(),
+            threads: Vec::new(),
+        };
+        let sources: Vec<_> = (0..workers)
+            .map(|number| KafkaSource::join(kafka.clone(), number, shared.metrics.clone()))
+            .collect::<Result<_, _>>()?;
+        for (number, source) in sources.into_iter().enumerate() {
+            let clock = Box::new(SystemClock::default());
+            let worker = Worker::new(number, source, clock, shared.clone());
+            let stop = stop.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || {
+                    // One worker that fails takes the others with it: a process is healthy or it is not.
+                    let result = worker.run(|| stop.asked());
+                    stop.ask();
+                    result
+                })
+                .map_err(|error| RunError::Failed(format!("cannot start a worker: {error}")))?;
+            crew.threads.push(thread);
+        }
+        Ok(crew)
+    }
+
+    pub(super) async fn until_done(self, ends: Option<&Ends>, stop: &Stop) -> Result<(), RunError> {
+        let mut stopping: Option<Instant> = None;
+        while !self.threads.iter().all(JoinHandle::is_finished) {
+            if stop.asked() {
+                let since = *stopping.get_or_insert_with(Instant::now);
+                if since.elapsed() > STOP_DEADLINE + CLOSE_PATIENCE {
+                    return Err(RunError::Failed(
+                        "the cluster does not let go: stopping without its answer; what was not committed will be read again".into(),
+                    ));
+                }
+            }
+            if self.threads.iter().any(JoinHandle::is_finished) {
+                stop.ask();
+            }
+            if ends.is_some_and(|ends| ends.reached(self.started.elapsed())) && !stop.asked() {
+                tracing::info!("every partition is committed to the end it had at start");
+                stop.ask();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let mut result = Ok(());
+        for thread in self.threads {
+            let ended = match thread.join() {
+                Ok(ended) => ended.map_err(RunError::from),
+                Err(_) => Err(RunError::Failed(
+                    "a worker panicked; its records will be read again".into(),
+                )),
+            };
+            if let Err(error) = ended {
+                tracing::error!(%error, "a worker gave up");
+                result = Err(error);
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,299 @@
+//! One assigned partition: its spans, from the one that grows to those under way to the target.
+//!
+//! Here records are taken into the span that grows; [`seal`] ends spans and brings them to the target, [`again`] is about what must be read
+//! again, or not at all.
+
+mod again;
+mod seal;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use alluvium_target::TargetError;
+
+use self::seal::InFlight;
+use super::budget::{Budget, Share};
+use super::clock::Clock;
+use super::refused::Refused;
+use super::shape::Shape;
+use super::span::{Making, OpenSpan};
+use crate::decode::json::JsonDecoder;
+use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, Writer};
+use crate::flush::Policy;
+use crate::metrics::Metrics;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
+use crate::record::{Partition, Position, Record, SpanStart};
+
+/// How records become outputs, with what that needs to be kept between them.
+pub(super) struct Shaping {
+    pub(super) shape: Arc<Shape>,
+    decoder: JsonDecoder,
+}
+
+impl Shaping {
+    pub(super) fn new(shape: Arc<Shape>) -> Self {
+        let decoder = JsonDecoder::new(shape.json.clone());
+        Self { shape, decoder }
+    }
+}
+
+/// What all flows of a worker work with.
+pub(super) struct Tools {
+    pub(super) shaping: Shaping,
+    pub(super) policy: Policy,
+    pub(super) budget: Arc<Budget>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) writer: Writer,
+    pub(super) ids: SpanIds,
+    pub(super) clock: Box<dyn Clock>,
+    pub(super) taken: Taken,
+}
+
+/// Records taken since the last turn: counted here first, because workers that count in the same place for every record slow
+/// each other down.
+#[derive(Default)]
+pub(super) struct Taken {
+    records: u64,
+    bytes: usize,
+}
+
+impl Taken {
+    /// Bytes taken since the last turn.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds to the process's counts.
+    pub(super) fn publish(&mut self, metrics: &Metrics) {
+        let Self { records, bytes } = std::mem::take(self);
+        metrics.records.inc_by(records);
+        metrics
+            .bytes
+            .inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+}
+
+/// A partition while it is assigned to this worker.
+pub(super) struct Flow {
+    pub(super) partition: Partition,
+    /// Tells this assignment from an earlier one of the same partition.
+    pub(super) id: SpanId,
+    ledger: Ledger,
+    /// Behind the last record taken.
+    next: Position,
+    open: Option<OpenSpan>,
+    share: Share,
+    /// Bytes in column builders when last measured.
+    building: u64,
+    in_flight: BTreeMap<SpanId, InFlight>,
+    /// How the spans of a recovered plan are shaped, if not as all others.
+    recorded: Option<Box<Shaping>>,
+    refused: Refused,
+    /// The first failure since it was last looked at. Records are let pass until the flow is rewound.
+    trouble: Option<TargetError>,
+    /// Behind the last record that was offered.
+    offered: Position,
+    backoff: Backoff,
+    /// Not to be read before this time.
+    pub(super) hold_until: Option<Duration>,
+    /// Why nothing more is done for this partition before a person has looked.
+    pub(super) stopped: Option<String>,
+    /// Where `--until-end` ends, if asked for.
+    pub(super) end: Option<Position>,
+    /// When the last record was taken.
+    pub(super) last_taken: Duration,
+    pub(super) paused: bool,
+}
+
+impl Flow {
+    /// A partition whose checkpoint and plan the stream has as in `ledger`.
+    pub(super) fn new(
+        partition: Partition,
+        ledger: Ledger,
+        end: Option<Position>,
+        tools: &mut Tools,
+    ) -> Self {
+        let start = ledger.end();
+        #[cfg(test)]
+        if mutation::on(Mutation::ReportForAnother) {
+            tools.ids = SpanIds::default();
+        }
+        Self {
+            id: tools.ids.next_id(),
+            ledger,
+            next: start,
+            open: None,
+            share: Share::open(&tools.budget),
+            building: 0,
+            in_flight: BTreeMap::new(),
+            recorded: None,
+            refused: Refused::default(),
+            trouble: None,
+            offered: start,
+            backoff: Backoff::new(start.offset().unsigned_abs()),
+            hold_until: None,
+            stopped: None,
+            end,
+            last_taken: tools.clock.now(),
+            paused: false,
+            partition,
+        }
+    }
+
+    /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`].
+    pub(super) fn take(&mut self, record: &Record<'_>, tools: &mut Tools, now: Duration) {
+        if self.is_deaf() || record.position < self.next {
+            return;
+        }
+        self.offered = self.offered.max(record.position.next());
+        tools.taken.records += 1;
+        tools.taken.bytes += record.bytes();
+        if let Err(error) = self.try_take(record, tools, now) {
+            self.trouble = Some(error);
+        }
+    }
+
+    fn try_take(
+        &mut self,
+        record: &Record<'_>,
+        tools: &mut Tools,
+        now: Duration,
+    ) -> Result<(), TargetError> {
+        self.seal_bound(record.position, tools)?;
+        if self.awaits_recorded() {
+            return Ok(());
+        }
+        self.begin(tools, now)?;
+        let handed_on = self.decode(record, tools, now)?;
+        self.next = record.position.next();
+        self.last_taken = now;
+        self.seal_bound(self.next, tools)?;
+        // Only what was handed on tells how large the output has become.
+        if handed_on {
+            self.seal_if_due(tools, now, false)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn begin(&mut self, tools: &Tools, now: Duration) -> Result<(), TargetError> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        // Only milliseconds are kept in a plan.
+        let opened_ms = match self.ledger.bound() {
+            Some(bound) => bound.opened_ms,
+            None => millis(tools.clock.wall()),
+        };
+        #[cfg(test)]
+        let opened_ms = if mutation::on(Mutation::OpenedAnew) {
+            millis(tools.clock.wall())
+        } else {
+            opened_ms
+        };
+        let start = SpanStart {
+            partition: self.partition.clone(),
+            from: self.ledger.end(),
+            opened: UNIX_EPOCH + Duration::from_millis(u64::try_from(opened_ms).unwrap_or(0)),
+        };
+        let inserter = self.shape(tools).target.begin(&start)?;
+        self.open = Some(OpenSpan::new(inserter, now, opened_ms));
+        Ok(())
+    }
+
+    fn shape<'a>(&'a self, tools: &'a Tools) -> &'a Shape {
+        &self.recorded.as_deref().unwrap_or(&tools.shaping).shape
+    }
+
+    /// Makes a row or a dead letter of the record. Whether a batch was handed on to the target's inserter.
+    fn decode(
+        &mut self,
+        record: &Record<'_>,
+        tools: &mut Tools,
+        now: Duration,
+    ) -> Result<bool, TargetError> {
+        let from = self.ledger.end();
+        let Some(open) = &mut self.open else {
+            return Ok(false);
+        };
+        let Shaping { shape, decoder } = match &mut self.recorded {
+            Some(recorded) => recorded,
+            None => &mut tools.shaping,
+        };
+        let making = Making {
+            policy: &tools.policy,
+            columns: &shape.columns,
+            metrics: &tools.metrics,
+        };
+        let bytes = record.bytes();
+        let (label, reason) = match decoder.decode(self.partition.topic(), record.payload) {
+            Ok(row) => match self.refused.reason(from, row.project(), row.collection()) {
+                None => return open.take_row(&row, bytes, now, &making),
+                Some(reason) => ("target_rejected", format!("target_rejected: {reason}")),
+            },
+            Err(bad) => (bad.reason.name(), bad.to_string()),
+        };
+        tools.metrics.dead_letters.with_label_values(&[label]).inc();
+        open.take_letter(&self.partition, record, &reason, now, &making)
+    }
+
+    /// Tells the budget what is held.
+    fn measure(&mut self) {
+        let (building, all) = self.open.as_ref().map_or((0, 0), OpenSpan::memory);
+        self.building = building;
+        self.share.set(all);
+    }
+
+    /// Bytes in column builders when last measured.
+    pub(super) fn building(&self) -> u64 {
+        self.building
+    }
+
+    /// Bytes held in the open span when last measured.
+    pub(super) fn open_bytes(&self) -> u64 {
+        self.share.held()
+    }
+
+    /// Age of the open span.
+    pub(super) fn age(&self, now: Duration) -> Duration {
+        self.open
+            .as_ref()
+            .map_or(Duration::ZERO, |open| now.saturating_sub(open.opened))
+    }
+
+    /// Makes the open span small without sealing it.
+    pub(super) fn shrink(&mut self) {
+        if let Some(open) = &mut self.open
+            && let Err(error) = open.shrink()
+        {
+            self.trouble.get_or_insert(error);
+        }
+        self.measure();
+    }
+
+    pub(super) fn next(&self) -> Position {
+        self.next
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.end.is_some_and(|end| self.next >= end)
+    }
+
+    /// Whether everything taken is durable and confirmed, or nothing can be done about it.
+    pub(super) fn settled(&self) -> bool {
+        let done = self.open.is_none() && self.written() && !self.is_bound() && !self.moved();
+        done || self.stopped.is_some()
+    }
+
+    /// Whether nothing is under way to the target.
+    pub(super) fn written(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+}
+
+fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

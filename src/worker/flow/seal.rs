@@ -1,0 +1,276 @@
+//! Ends spans: where a plan says, or where age, size, memory or a stop ask for it; and follows them to the checkpoint.
+
+use std::time::Duration;
+
+use alluvium_target::{Inserter, TargetError};
+
+use super::{Flow, Tools, millis};
+use crate::deliver::{Backoff, Plan, Planned, SpanId, Stored, UnderWay};
+use crate::failpoint;
+use crate::flush::{self, Policy, Reason};
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
+use crate::record::{Position, Span};
+use crate::worker::budget::Share;
+
+/// A sealed span until it is durable. Dropping it abandons the write.
+pub(super) struct InFlight {
+    span: Span,
+    pub(super) state: State,
+    _share: Share,
+}
+
+pub(super) enum State {
+    /// Nothing may be visible before its plan is stored.
+    Unplanned(Box<dyn Inserter>),
+    Writing {
+        _write: UnderWay,
+    },
+}
+
+impl Flow {
+    /// Seals a span of a plan where the plan says that it ends.
+    pub(super) fn seal_bound(
+        &mut self,
+        reached: Position,
+        tools: &mut Tools,
+    ) -> Result<(), TargetError> {
+        while let Some(bound) = self.ledger.bound().filter(|bound| bound.to <= reached) {
+            self.seal_at(bound.to, Reason::Replay, tools)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the span that grows may end only where a plan says.
+    pub(in crate::worker) fn is_bound(&self) -> bool {
+        self.ledger.bound().is_some()
+    }
+
+    /// Where a plan says that the span that grows must end.
+    pub(in crate::worker) fn bound(&self) -> Option<Position> {
+        self.ledger.bound().map(|bound| bound.to)
+    }
+
+    /// Seals everything taken so far.
+    pub(in crate::worker) fn seal(&mut self, reason: Reason, tools: &mut Tools) {
+        if self.trouble.is_some() || self.stopped.is_some() || self.is_bound() {
+            return;
+        }
+        if self.awaits_refused() {
+            // Nothing of it is planned: whoever reads it next is refused as well, or not, as the span then ends.
+            if matches!(reason, Reason::Revoked | Reason::Shutdown) {
+                self.restart(self.ledger.end());
+                self.hold_until = Some(Duration::MAX);
+            }
+            return;
+        }
+        if let Err(error) = self.seal_at(self.next, reason, tools) {
+            self.trouble = Some(error);
+        }
+    }
+
+    pub(super) fn seal_at(
+        &mut self,
+        to: Position,
+        reason: Reason,
+        tools: &mut Tools,
+    ) -> Result<(), TargetError> {
+        let from = self.ledger.end();
+        if to <= from {
+            return Ok(());
+        }
+        let span = Span {
+            partition: self.partition.clone(),
+            from,
+            to,
+        };
+        let bound = self.ledger.bound();
+        let open = self.open.take();
+        let opened_ms = match (bound, &open) {
+            (Some(bound), _) => bound.opened_ms,
+            (None, Some(open)) => open.opened_ms,
+            (None, None) => millis(tools.clock.wall()),
+        };
+        let inserter = match open {
+            Some(open) => open.seal(&span)?,
+            None => None,
+        };
+        let end = Planned { to, opened_ms };
+        let Some((id, planned)) = self.ledger.seal(&mut tools.ids, end) else {
+            return Ok(());
+        };
+        #[cfg(test)]
+        let planned = planned || mutation::on(Mutation::WrittenBeforePlanned);
+        let Some(inserter) = inserter else {
+            // Nothing to read in there: as good as durable.
+            self.ledger.durable(id);
+            return Ok(());
+        };
+        failpoint::pass("sealed");
+        self.building = 0;
+        let mut share = std::mem::replace(&mut self.share, Share::open(&tools.budget));
+        share.set(u64::try_from(inserter.staged().memory).unwrap_or(u64::MAX));
+        share.seal();
+        tools
+            .metrics
+            .flushes
+            .with_label_values(&[reason.name()])
+            .inc();
+        tracing::debug!(%span, reason = reason.name(), "span sealed");
+        let state = if planned {
+            State::Writing {
+                _write: tools.writer.write(span.clone(), id, inserter),
+            }
+        } else {
+            State::Unplanned(inserter)
+        };
+        self.in_flight.insert(
+            id,
+            InFlight {
+                span,
+                state,
+                _share: share,
+            },
+        );
+        Ok(())
+    }
+
+    /// What the stream should keep of this partition: the checkpoint, and the plan as text.
+    pub(in crate::worker) fn wanted(&self, tools: &Tools) -> (Stored, String) {
+        let shape = self.shape(tools);
+        let stored = self.ledger.wanted();
+        let plan = Plan::text(shape.print, &stored.spans, &shape.settings);
+        (stored, plan)
+    }
+
+    /// Whether sealed spans wait for their plan to be stored.
+    pub(in crate::worker) fn wants_plan(&self) -> bool {
+        self.stopped.is_none() && self.ledger.wants_plan()
+    }
+
+    /// Whether the checkpoint has moved since the stream confirmed one.
+    pub(in crate::worker) fn moved(&self) -> bool {
+        self.ledger.moved()
+    }
+
+    /// The stream has confirmed what it keeps: spans that are planned now are written.
+    pub(in crate::worker) fn confirm(&mut self, stored: Stored, tools: &Tools) {
+        for id in self.ledger.confirm(stored) {
+            let Some(in_flight) = self.in_flight.remove(&id) else {
+                continue;
+            };
+            failpoint::pass("planned");
+            let InFlight {
+                span,
+                state,
+                _share,
+            } = in_flight;
+            #[cfg(test)]
+            if mutation::on(Mutation::DurableBeforeWritten) {
+                self.ledger.durable(id);
+            }
+            let state = match state {
+                State::Unplanned(inserter) => State::Writing {
+                    _write: tools.writer.write(span.clone(), id, inserter),
+                },
+                writing @ State::Writing { .. } => writing,
+            };
+            self.in_flight.insert(
+                id,
+                InFlight {
+                    span,
+                    state,
+                    _share,
+                },
+            );
+        }
+    }
+
+    /// Seals or shrinks what its age and size ask for.
+    pub(in crate::worker) fn flush_due(
+        &mut self,
+        tools: &mut Tools,
+        now: Duration,
+        in_company: bool,
+    ) {
+        if self.trouble.is_some() {
+            return;
+        }
+        let Some(open) = &mut self.open else { return };
+        if let Err(error) = open.finish_aged(now, &tools.policy) {
+            self.trouble = Some(error);
+            return;
+        }
+        self.measure();
+        if let Err(error) = self.seal_if_due(tools, now, in_company) {
+            self.trouble = Some(error);
+        }
+    }
+
+    /// Whether the open span is sealed now because of its age.
+    pub(in crate::worker) fn due_by_age(&self, policy: &Policy, now: Duration) -> bool {
+        let due = |state| policy.due(&state) == Some(Reason::Age);
+        !self.is_bound() && self.state(now).is_some_and(due)
+    }
+
+    pub(super) fn seal_if_due(
+        &mut self,
+        tools: &mut Tools,
+        now: Duration,
+        in_company: bool,
+    ) -> Result<(), TargetError> {
+        if self.is_bound() || self.awaits_refused() {
+            return Ok(());
+        }
+        let state = self.state(now).map(|state| flush::OpenSpan {
+            in_company,
+            ..state
+        });
+        match state.and_then(|state| tools.policy.due(&state)) {
+            Some(reason) => self.seal_at(self.next, reason, tools),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn state(&self, now: Duration) -> Option<flush::OpenSpan> {
+        self.open.as_ref().map(|open| flush::OpenSpan {
+            age: now.saturating_sub(open.opened),
+            largest_output: open.largest_output(),
+            in_flight: self.ledger.in_flight(),
+            at_end: self.at_end(),
+            in_company: false,
+        })
+    }
+
+    /// Whether so much is under way that no more may be taken.
+    pub(in crate::worker) fn must_wait(&self, policy: &Policy, now: Duration) -> bool {
+        self.state(now)
+            .is_some_and(|state| policy.must_wait(&state))
+    }
+
+    /// The target has made a span durable. `false` if nobody waits for it.
+    pub(in crate::worker) fn durable(&mut self, id: SpanId) -> bool {
+        self.backoff = Backoff::new(self.next.offset().unsigned_abs());
+        let known = self.in_flight.remove(&id).is_some() && self.ledger.durable(id);
+        self.refused.forget_before(self.ledger.checkpoint());
+        known
+    }
+
+    /// Whether the span is on its way.
+    pub(in crate::worker) fn is_writing(&self, id: SpanId) -> bool {
+        self.in_flight.contains_key(&id)
+    }
+
+    /// Nothing can be read before `to`: reading stands there.
+    pub(in crate::worker) fn skip_to(&mut self, to: Position, tools: &mut Tools) {
+        self.next = self.next.max(to);
+        if let Err(error) = self.seal_bound(self.next, tools) {
+            self.trouble = Some(error);
+        }
+    }
+
+    /// The checkpoint that the stream has confirmed.
+    pub(in crate::worker) fn confirmed(&self) -> Position {
+        self.ledger.confirmed()
+    }
+}
