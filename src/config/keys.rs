@@ -327,8 +327,7 @@ pub(super) static S3_ENDPOINT: Key = Key::new(
     "A server that speaks S3, if not AWS. Buckets are addressed in the path then. `https://` if no scheme is given.",
 )
 .unset("AWS")
-.example("https://s3.example.com")
-.shapes();
+.example("https://s3.example.com");
 
 pub(super) static ACCESS_KEY: Key = Key::new(
     Section::S3,

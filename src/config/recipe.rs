@@ -48,11 +48,23 @@ impl Recipe {
     /// Why that is no configuration this program can work with.
     pub fn with(&self, recorded: &str) -> Result<Settings, String> {
         let shapes = |name: &str| SERVED.iter().any(|key| key.shapes && key.name == name);
-        let mut text = recorded.to_owned();
+        let (recorded, malformed) = properties::parse(recorded.as_bytes());
+        if !malformed.is_empty() {
+            return Err("they are no lines of key=value".into());
+        }
+        let mut text = String::new();
+        for entry in recorded {
+            // A default need not be set, and some must not be: they are of keys that another one makes idle.
+            let key = SERVED.iter().find(|key| key.name == entry.key);
+            if key.is_none_or(|key| key.default != Some(entry.value.as_str())) {
+                text.push_str(&properties::print(&entry.key, &entry.value));
+                text.push('\n');
+            }
+        }
         for (name, found) in self.values.iter().filter(|(_, found)| found.is_set()) {
             if !shapes(name) {
-                text.push('\n');
                 text.push_str(&properties::print(name, &found.text));
+                text.push('\n');
             }
         }
         let custom: Vec<_> = self.custom_targets.iter().map(String::as_str).collect();
@@ -60,5 +72,60 @@ impl Recipe {
         loaded
             .map(|loaded| loaded.settings)
             .map_err(|problems| problems.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(text: &str) -> crate::config::Loaded {
+        let common = "stream.source=kafka\nkafka.nodes=a\nkafka.topic=t\nsource.data-format=JSON\n";
+        let text = format!("{common}{text}");
+        let loaded = from_text("test", text.as_bytes(), std::iter::empty(), &[]);
+        loaded.unwrap_or_else(|problems| panic!("{text}: {problems}"))
+    }
+
+    /// Whatever shaped a plan, another configuration can be made to shape the same, and keeps all else of its own.
+    #[test]
+    fn every_shape_can_be_taken_on_by_another_configuration() {
+        let shapes = [
+            "source.data-format.json.layout=RAKAM\ntarget=s3\ntarget.aws.s3-bucket=b\n",
+            "source.data-format.json.layout=FABRIC\ntarget=s3\ntarget.aws.s3-bucket=c\ndatabase.user-field-type=LONG\n",
+            "source.data-format.json.layout=PLAIN\nsource.project=p\nsource.collection-field=kind of\ntarget=file\ntarget.file.directory=/x\n",
+            "target=file\ntarget.file.directory=/y\ntarget.compression=none\ntarget.json.layout=flat\n",
+            "target=file\ntarget.file.directory=/z\ntarget.key={project}/x \u{e4}/{collection}/{topic}-{partition}-{from}-{to}\n",
+        ];
+        for one in shapes {
+            let wanted = loaded(one);
+            for other in shapes {
+                let other = loaded(&format!("{other}kafka.group.id=mine\nlog.level=debug\n"));
+                let made = other.recipe.with(&wanted.recipe.shaping());
+                let made = made.unwrap_or_else(|why| panic!("{one}: {why}"));
+                assert_eq!(made.source, wanted.settings.source);
+                assert_eq!(made.columns, wanted.settings.columns);
+                assert_eq!(made.target, wanted.settings.target);
+                assert_eq!(made.output.key, wanted.settings.output.key);
+                assert_eq!(made.output.layout, wanted.settings.output.layout);
+                assert_eq!(made.output.compression, wanted.settings.output.compression);
+                assert_eq!(made.kafka.group_id, "mine");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shape_holds_no_secret() {
+        let with_secrets = loaded(
+            "target=s3\ntarget.aws.s3-bucket=b\ntarget.access-key=hunter1\ntarget.secret-access-key=hunter2\n\
+             kafka.client.sasl.password=hunter3\n",
+        );
+        let shaping = with_secrets.recipe.shaping();
+        assert!(shaping.contains("target.aws.s3-bucket=b"), "{shaping}");
+        assert!(!shaping.contains("hunter"), "{shaping}");
+        assert!(
+            shaping.len() < 1024,
+            "{} bytes in every plan",
+            shaping.len()
+        );
     }
 }

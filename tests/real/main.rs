@@ -18,5 +18,6 @@ mod end_to_end;
 mod failures;
 mod poison;
 mod readers;
+mod recover;
 mod restarts;
 mod retention;
