@@ -57,10 +57,11 @@ pub async fn recover(
                 }
                 let one = [partition.clone()];
                 let look = Look {
-                    deep: false,
                     keys: true,
+                    behind: [(partition.clone(), checkpoint.position.offset())].into(),
+                    ..Look::default()
                 };
-                let mut inventory = Inventory::take(&place, &one, look).await?;
+                let mut inventory = Inventory::take(&place, &one, &look).await?;
                 let spans = inventory.spans.remove(&partition).unwrap_or_default();
                 show(
                     &mut text,

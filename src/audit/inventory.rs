@@ -48,12 +48,14 @@ pub struct Inventory {
 }
 
 /// How closely to look.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Look {
     /// Read every object, and compare what is in it with what it says.
     pub deep: bool,
     /// Keep the keys of all objects.
     pub keys: bool,
+    /// Of these partitions, look only at spans that end behind the position.
+    pub behind: BTreeMap<Partition, i64>,
 }
 
 impl Inventory {
@@ -64,7 +66,7 @@ impl Inventory {
     pub async fn take(
         place: &Place,
         partitions: &[Partition],
-        look: Look,
+        look: &Look,
     ) -> Result<Self, TargetError> {
         let names = Names::new(&place.key, partitions);
         let mut inventory = Self::default();
@@ -89,11 +91,12 @@ impl Inventory {
         place: &Place,
         names: &Names<'_>,
         page: impl Iterator<Item = Listed>,
-        look: Look,
+        look: &Look,
     ) -> Result<(), TargetError> {
         let mut named = Vec::new();
         for listed in page {
             match names.span_of(&listed.key) {
+                Some(span) if look.leaves_out(&span) => {}
                 Some(span) => named.push((listed, span)),
                 None => self.others += 1,
             }
@@ -190,6 +193,13 @@ impl Inventory {
             self.violations.extend(violation?);
         }
         Ok(())
+    }
+}
+
+impl Look {
+    fn leaves_out(&self, span: &Span) -> bool {
+        let behind = self.behind.get(&span.partition);
+        behind.is_some_and(|position| span.to.offset() <= *position)
     }
 }
 

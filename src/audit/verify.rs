@@ -28,8 +28,11 @@ pub async fn verify(loaded: &Loaded, targets: &Targets, deep: bool) -> Result<Re
     // and committed meanwhile may be.
     let asked = partitions.clone();
     let before = run::blocking(&kafka, move |kafka| Stream::ask(kafka, &asked)).await?;
-    let look = Look { deep, keys: false };
-    let inventory = Inventory::take(&place, &partitions, look).await?;
+    let look = Look {
+        deep,
+        ..Look::default()
+    };
+    let inventory = Inventory::take(&place, &partitions, &look).await?;
     let asked = partitions.clone();
     let after = run::blocking(&kafka, move |kafka| Stream::ask(kafka, &asked)).await?;
     let earliest = settings.kafka.offset == Offset::Earliest;

@@ -53,11 +53,12 @@ pub async fn replay(
     let kafka = run::kafka_settings(settings);
     may_be_replayed(&kafka, &part).await?;
     let place = targets.place(settings).await?;
-    let look = Look {
-        deep: false,
-        keys: false,
-    };
-    let inventory = Inventory::take(&place, std::slice::from_ref(&part.partition), look).await?;
+    let inventory = Inventory::take(
+        &place,
+        std::slice::from_ref(&part.partition),
+        &Look::default(),
+    )
+    .await?;
     let known = inventory.spans.get(&part.partition).cloned();
     let spans = spans(&part, &known.unwrap_or_default()).map_err(RunError::Configuration)?;
     let count = spans.len();
