@@ -118,7 +118,14 @@ pub fn ends(bootstrap: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64>
 /// The ids of the members of `group`; real brokers only.
 pub fn members(bootstrap: &str, group: &str) -> Vec<String> {
     let consumer: BaseConsumer = client(bootstrap).create().unwrap();
-    let groups = consumer.fetch_group_list(Some(group), TIMEOUT).unwrap();
+    // While the group's coordinator starts or moves, brokers refuse to answer.
+    let mut groups = consumer.fetch_group_list(Some(group), TIMEOUT);
+    let start = Instant::now();
+    while groups.is_err() && start.elapsed() < TIMEOUT {
+        std::thread::sleep(Duration::from_millis(200));
+        groups = consumer.fetch_group_list(Some(group), TIMEOUT);
+    }
+    let groups = groups.unwrap();
     let mut members: Vec<String> = groups
         .groups()
         .iter()
