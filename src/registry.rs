@@ -87,17 +87,7 @@ impl Targets {
         &self,
         settings: &Settings,
     ) -> Result<Arc<dyn Target>, TargetError> {
-        match &settings.target {
-            settings::Target::File { directory } => {
-                let store = FileStore::new(directory);
-                Ok(Arc::new(objects(store, settings)?.repairing()))
-            }
-            settings::Target::S3(s3) => {
-                let store = S3Store::connect(s3_settings(s3)).await?;
-                Ok(Arc::new(objects(store, settings)?.repairing()))
-            }
-            settings::Target::Custom { .. } => self.open(settings).await,
-        }
+        self.make(settings, true).await
     }
 
     /// Makes the configured target. Does not ask it whether it works.
@@ -105,14 +95,21 @@ impl Targets {
     /// # Errors
     /// [`TargetError::Misconfigured`] if its settings cannot work.
     pub async fn open(&self, settings: &Settings) -> Result<Arc<dyn Target>, TargetError> {
+        self.make(settings, false).await
+    }
+
+    async fn make(
+        &self,
+        settings: &Settings,
+        repairs: bool,
+    ) -> Result<Arc<dyn Target>, TargetError> {
         match &settings.target {
             settings::Target::File { directory } => {
-                let store = FileStore::new(directory);
-                Ok(Arc::new(objects(store, settings)?))
+                objects(FileStore::new(directory), settings, repairs)
             }
             settings::Target::S3(s3) => {
                 let store = S3Store::connect(s3_settings(s3)).await?;
-                Ok(Arc::new(objects(store, settings)?))
+                objects(store, settings, repairs)
             }
             settings::Target::Custom { name, settings } => {
                 let make = self.custom.get(name).ok_or_else(|| {
@@ -128,9 +125,17 @@ impl Targets {
     }
 }
 
-fn objects<S: Store>(store: S, settings: &Settings) -> Result<ObjectTarget<S>, TargetError> {
-    ObjectTarget::new(store, settings.output.clone())
-        .map_err(|error| TargetError::Misconfigured(format!("target.key: {error}")))
+fn objects<S: Store>(
+    store: S,
+    settings: &Settings,
+    repairs: bool,
+) -> Result<Arc<dyn Target>, TargetError> {
+    let target = ObjectTarget::new(store, settings.output.clone())
+        .map_err(|error| TargetError::Misconfigured(format!("target.key: {error}")))?;
+    Ok(match repairs {
+        true => Arc::new(target.repairing()),
+        false => Arc::new(target),
+    })
 }
 
 fn s3_settings(s3: &settings::S3) -> S3Settings {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Shape;
 use super::Worker;
 use super::flow::Flow;
-use crate::deliver::{Ledger, Plan};
+use crate::deliver::{Ledger, Plan, Print};
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
 use crate::record::{Partition, Position};
@@ -42,15 +42,12 @@ impl<S: Source> Worker<S> {
             Err(error) => {
                 let ledger = Ledger::new(start);
                 let mut flow = Flow::new(partition, ledger, end, &mut self.tools);
-                flow.stop(error.to_string());
+                flow.stop(error.to_string(), &self.tools);
                 flow
             }
         };
         if flow.stopped.is_none() && start > newest {
-            flow.stop(ends_before(newest, start));
-        }
-        if let Some(reason) = &flow.stopped {
-            self.tools.announce_stop(&flow.partition, reason);
+            flow.stop(ends_before(newest, start), &self.tools);
         }
         self.flows.insert(slot, flow);
     }
@@ -70,32 +67,42 @@ impl<S: Source> Worker<S> {
         self.tools.metrics.plans_recovered.inc();
         let ledger = Ledger::recovered(start, plan.spans);
         let mut flow = Flow::new(partition, ledger, end, &mut self.tools);
+        if let Err(why) = self.can_follow(&mut flow, plan.print, plan.settings.as_deref(), oldest) {
+            flow.stop(why, &self.tools);
+        }
+        flow
+    }
+
+    /// Whether a plan can be finished as it was made; sets the flow to the shape it was made with.
+    fn can_follow(
+        &mut self,
+        flow: &mut Flow,
+        print: Print,
+        settings: Option<&str>,
+        oldest: Position,
+    ) -> Result<(), String> {
+        let start = flow.next();
         if oldest > start {
-            flow.stop(format!(
+            return Err(format!(
                 "the planned span begins at {start}, but the topic retains nothing before {oldest}: outputs of it may be \
                  visible, and the rest cannot be read any more"
             ));
-            return flow;
         }
-        let own = self.tools.shaping.shape.print;
-        if plan.print == own {
-            return flow;
+        if print == self.tools.shaping.shape.print {
+            return Ok(());
         }
-        match plan.settings.as_deref().map(|settings| self.shape_of(settings)) {
-            Some(Ok(shape)) if shape.print == plan.print => {
-                let partition = &flow.partition;
-                tracing::info!(%partition, "the plan was made with other settings; it is finished with those");
-                flow.shaped_as_recorded(shape);
-            }
-            Some(Ok(_)) => flow.stop(
-                "the plan was made by another release of this program or of its target, whose outputs may differ".into(),
-            ),
-            Some(Err(why)) => {
-                flow.stop(format!("the plan was made with other settings, which cannot be used: {why}"));
-            }
-            None => flow.stop("the plan was made with other settings, which are not recorded in it".into()),
+        let settings = settings
+            .ok_or("the plan was made with other settings, which are not recorded in it")?;
+        let shape = self.shape_of(settings).map_err(|why| {
+            format!("the plan was made with other settings, which cannot be used: {why}")
+        })?;
+        if shape.print != print {
+            return Err("the plan was made by another release of this program or of its target, whose outputs may differ".into());
         }
-        flow
+        let partition = &flow.partition;
+        tracing::info!(%partition, "the plan was made with other settings; it is finished with those");
+        flow.shaped_as_recorded(shape);
+        Ok(())
     }
 
     fn shape_of(&mut self, settings: &str) -> Result<Arc<Shape>, String> {
@@ -118,8 +125,7 @@ impl<S: Source> Worker<S> {
             return;
         }
         let reason = ends_before(end, flow.next());
-        flow.stop(reason.clone());
-        self.tools.announce_stop(&flow.partition, &reason);
+        flow.stop(reason, &self.tools);
     }
 
     /// Records before `oldest` have been deleted from the stream before they were read.
@@ -131,12 +137,11 @@ impl<S: Source> Worker<S> {
             return;
         }
         if flow.is_bound() {
-            flow.stop(format!(
+            let reason = format!(
                 "a planned span was being read at {}, but the topic retains nothing before {oldest} any more",
                 flow.next()
-            ));
-            let reason = flow.stopped.clone().unwrap_or_default();
-            self.tools.announce_stop(&flow.partition, &reason);
+            );
+            flow.stop(reason, &self.tools);
             return;
         }
         self.tools

@@ -321,8 +321,7 @@ impl<S: Source> Worker<S> {
                 Outcome::Conflict(reason) => {
                     // A report about a span that was given up meanwhile says nothing about this assignment.
                     if flow.is_writing(id) {
-                        flow.stop(reason.clone());
-                        self.tools.announce_stop(&span.partition, &reason);
+                        flow.stop(reason, &self.tools);
                     }
                 }
                 Outcome::Misconfigured(reason) => {
@@ -357,11 +356,7 @@ impl<S: Source> Worker<S> {
                     let (from, delay) = flow.retry_later(now);
                     tracing::warn!(%partition, %from, retry_in = ?delay, reason, "target takes no rows; the span is read again later");
                 }
-                TargetError::Conflict(reason) => {
-                    let partition = partition.clone();
-                    flow.stop(reason.clone());
-                    self.tools.announce_stop(&partition, &reason);
-                }
+                TargetError::Conflict(reason) => flow.stop(reason, &self.tools),
                 error @ TargetError::Misconfigured(_) => {
                     return Err(WorkerError::Target {
                         partition: partition.clone(),

@@ -24,17 +24,7 @@ mod schedule;
 
 use std::time::Duration;
 
-use support::seconds;
-
-/// A number that a variable may set.
-fn setting(variable: &str, default: u64) -> u64 {
-    match std::env::var(variable) {
-        Err(_) => default,
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is not a whole number")),
-    }
-}
+use support::{seconds, setting};
 
 /// How large a run is.
 #[derive(Clone, Copy, Debug)]

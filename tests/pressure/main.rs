@@ -26,18 +26,8 @@ use support::objects::Client;
 use support::program::Program;
 use support::proxy::Proxy;
 use support::service::{Bucket, shared_kafka};
-use support::{broker, output, seconds, unique};
+use support::{broker, output, seconds, setting, unique};
 use watch::Watch;
-
-/// A number that a variable may set.
-fn setting(variable: &str, default: u64) -> u64 {
-    match std::env::var(variable) {
-        Err(_) => default,
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is not a whole number")),
-    }
-}
 
 /// What a run is made of. The defaults are those of the short run.
 #[derive(Debug)]

@@ -31,6 +31,16 @@ pub fn eventually(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// A number that a variable may set.
+pub fn setting(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Err(_) => default,
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is not a whole number")),
+    }
+}
+
 /// A name no other test, and no other run against the same services, uses.
 pub fn unique(name: &str) -> String {
     use std::sync::atomic::{AtomicU32, Ordering};

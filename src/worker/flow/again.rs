@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use alluvium_target::TargetError;
 
-#[cfg(test)]
-use super::seal::{InFlight, State};
-use super::{Flow, Shaping};
+use super::{Flow, Shaping, Tools};
 use crate::deliver::SpanId;
 use crate::record::{Position, Table};
 use crate::worker::shape::Shape;
@@ -18,12 +16,10 @@ impl Flow {
         self.recorded = Some(Box::new(Shaping::new(shape)));
     }
 
-    /// Gives up on the partition until a person has looked at it. What is stored stays stored.
-    pub(in crate::worker) fn stop(&mut self, reason: String) {
-        self.open = None;
-        self.share.set(0);
-        self.building = 0;
-        self.trouble = None;
+    /// Gives up on the partition, loudly, until a person has looked at it. What is stored stays stored.
+    pub(in crate::worker) fn stop(&mut self, reason: String, tools: &Tools) {
+        tools.announce_stop(&self.partition, &reason);
+        self.restart(self.next);
         self.in_flight.clear();
         self.stopped = Some(reason);
     }
@@ -82,12 +78,8 @@ impl Flow {
     /// Forgets the spans whose plan was not confirmed. Returns where to read from.
     #[cfg(test)]
     pub(in crate::worker) fn unplan(&mut self) -> Option<Position> {
-        let unplanned = |flight: &InFlight| matches!(flight.state, State::Unplanned(_));
-        let (id, _) = self
-            .in_flight
-            .iter()
-            .find(|(_, flight)| unplanned(flight))?;
-        let id = *id;
+        let mut in_flight = self.in_flight.iter();
+        let (&id, _) = in_flight.find(|(_, flight)| flight.is_unplanned())?;
         let from = self.ledger.discard(id)?;
         self.in_flight.retain(|other, _| *other < id);
         self.restart(from);

@@ -16,16 +16,24 @@ use crate::worker::budget::Share;
 /// A sealed span until it is durable. Dropping it abandons the write.
 pub(super) struct InFlight {
     span: Span,
-    pub(super) state: State,
+    /// Until its plan is stored: nothing may be visible before.
+    unplanned: Option<Box<dyn Inserter>>,
+    write: Option<UnderWay>,
     _share: Share,
 }
 
-pub(super) enum State {
-    /// Nothing may be visible before its plan is stored.
-    Unplanned(Box<dyn Inserter>),
-    Writing {
-        _write: UnderWay,
-    },
+impl InFlight {
+    /// Its plan is stored: it is written from now on. Does nothing the second time.
+    fn begin(&mut self, id: SpanId, tools: &Tools) {
+        if let Some(inserter) = self.unplanned.take() {
+            self.write = Some(tools.writer.write(self.span.clone(), id, inserter));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_unplanned(&self) -> bool {
+        self.unplanned.is_some()
+    }
 }
 
 impl Flow {
@@ -117,21 +125,16 @@ impl Flow {
             .with_label_values(&[reason.name()])
             .inc();
         tracing::debug!(%span, reason = reason.name(), "span sealed");
-        let state = if planned {
-            State::Writing {
-                _write: tools.writer.write(span.clone(), id, inserter),
-            }
-        } else {
-            State::Unplanned(inserter)
+        let mut in_flight = InFlight {
+            span,
+            unplanned: Some(inserter),
+            write: None,
+            _share: share,
         };
-        self.in_flight.insert(
-            id,
-            InFlight {
-                span,
-                state,
-                _share: share,
-            },
-        );
+        if planned {
+            in_flight.begin(id, tools);
+        }
+        self.in_flight.insert(id, in_flight);
         Ok(())
     }
 
@@ -156,33 +159,15 @@ impl Flow {
     /// The stream has confirmed what it keeps: spans that are planned now are written.
     pub(in crate::worker) fn confirm(&mut self, stored: Stored, tools: &Tools) {
         for id in self.ledger.confirm(stored) {
-            let Some(in_flight) = self.in_flight.remove(&id) else {
+            let Some(in_flight) = self.in_flight.get_mut(&id) else {
                 continue;
             };
             failpoint::pass("planned");
-            let InFlight {
-                span,
-                state,
-                _share,
-            } = in_flight;
             #[cfg(test)]
             if mutation::on(Mutation::DurableBeforeWritten) {
                 self.ledger.durable(id);
             }
-            let state = match state {
-                State::Unplanned(inserter) => State::Writing {
-                    _write: tools.writer.write(span.clone(), id, inserter),
-                },
-                writing @ State::Writing { .. } => writing,
-            };
-            self.in_flight.insert(
-                id,
-                InFlight {
-                    span,
-                    state,
-                    _share,
-                },
-            );
+            in_flight.begin(id, tools);
         }
     }
 
