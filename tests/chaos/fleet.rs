@@ -127,8 +127,11 @@ impl Slot {
         self.door.is_armed()
     }
 
-    /// Asks the process to leave (SIGTERM).
+    /// Asks the process to leave (SIGTERM), once: asked twice, it ends without draining.
     pub(crate) fn leave(&mut self) {
+        if self.leaving.is_some() {
+            return;
+        }
         if let Some(program) = &self.program {
             program.signal("TERM");
             self.leaving = Some(Instant::now());
@@ -182,9 +185,7 @@ impl Slot {
     pub(crate) fn finish(&mut self) -> Option<End> {
         self.thaw();
         self.door.disarm();
-        if self.leaving.is_none() {
-            self.leave();
-        }
+        self.leave();
         while self.runs() {
             if let Some(end) = self.ended(false) {
                 return Some(end);
