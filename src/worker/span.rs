@@ -41,7 +41,8 @@ pub(super) struct OpenSpan {
     inserter: Box<dyn Inserter>,
     tables: Vec<Building>,
     by_name: HashMap<Table, usize>,
-    letters: Letters,
+    /// Made when the first is kept: its builders take 28 KB, and most spans have none.
+    letters: Option<Box<Letters>>,
     /// When the oldest row that is in no batch yet was taken.
     waiting_since: Option<Duration>,
     empty: bool,
@@ -62,7 +63,7 @@ impl OpenSpan {
             inserter,
             tables: Vec::new(),
             by_name: HashMap::new(),
-            letters: Letters::default(),
+            letters: None,
             waiting_since: None,
             empty: true,
         }
@@ -100,9 +101,10 @@ impl OpenSpan {
         making: &Making<'_>,
     ) -> Result<bool, TargetError> {
         self.note(now);
-        self.letters.append(partition, record, reason);
-        let full = self.letters.rows() >= making.policy.batch_rows
-            || self.letters.bytes() >= making.policy.batch_bytes;
+        let letters = self.letters.get_or_insert_default();
+        letters.append(partition, record, reason);
+        let full = letters.rows() >= making.policy.batch_rows
+            || letters.bytes() >= making.policy.batch_bytes;
         if full {
             self.finish_letters()?;
         }
@@ -144,17 +146,15 @@ impl OpenSpan {
     }
 
     fn finish_letters(&mut self) -> Result<(), TargetError> {
-        if self.letters.rows() == 0 {
+        // Also gives back what their builders took.
+        let Some(mut letters) = self.letters.take() else {
             return Ok(());
-        }
+        };
         let table = Table::dead_letters();
-        let batch = self
-            .letters
-            .finish()
-            .map_err(|error| TargetError::Rejected {
-                table: table.clone(),
-                reason: format!("dead letters do not form a batch: {error}"),
-            })?;
+        let batch = letters.finish().map_err(|error| TargetError::Rejected {
+            table: table.clone(),
+            reason: format!("dead letters do not form a batch: {error}"),
+        })?;
         self.inserter.add(&table, &batch)
     }
 
@@ -191,7 +191,8 @@ impl OpenSpan {
     /// Bytes in builders, and bytes in all.
     pub(super) fn memory(&self) -> (u64, u64) {
         let building: usize = self.tables.iter().map(|t| t.builder.memory()).sum();
-        let building = to_u64(building + self.letters.bytes());
+        let letters = self.letters.as_ref().map_or(0, |letters| letters.bytes());
+        let building = to_u64(building + letters);
         (building, building + to_u64(self.inserter.staged().memory))
     }
 

@@ -47,6 +47,13 @@ fn outside_config(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
+/// What librdkafka keeps of a record in its queue besides the payload: an operation of 384 bytes, and its share of
+/// what describes the batch it came in.
+const QUEUED_RECORD_BYTES: usize = 512;
+
+/// librdkafka takes no `fetch.max.bytes` below its `message.max.bytes`.
+const LEAST_FETCH_BYTES: usize = 1 << 20;
+
 /// The properties of a member of the group.
 pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientConfig {
     let mut config = config(settings);
@@ -58,9 +65,17 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
         // Where reading begins is decided here, aloud; an expired position must not be skipped in silence.
         ("auto.offset.reset", "error".into()),
         ("statistics.interval.ms", "5000".into()),
-        ("queued.max.messages.kbytes", (prefetch >> 10).to_string()),
-        // An answer is kept as a whole until its last record is taken, and librdkafka's own limit is 50 MB.
-        ("fetch.max.bytes", prefetch.to_string()),
+        // Both are looked at before a request, so that one more answer comes on top.
+        ("queued.max.messages.kbytes", (prefetch >> 11).to_string()),
+        (
+            "queued.min.messages",
+            (prefetch / 2 / QUEUED_RECORD_BYTES).to_string(),
+        ),
+        // An answer is compressed: it is kept as it came and decompressed, until its last record is taken.
+        (
+            "fetch.max.bytes",
+            (prefetch / 8).max(LEAST_FETCH_BYTES).to_string(),
+        ),
         (
             "fetch.message.max.bytes",
             (prefetch / 8).clamp(64 << 10, 1 << 20).to_string(),
