@@ -48,8 +48,10 @@ mod fit;
 mod misfits;
 mod number;
 mod time;
+mod types;
 
 pub use builder::TableBuilder;
+pub use types::{ColumnType, UnknownType};
 
 /// The name of the map column that keeps values no column could hold.
 pub const MISFIT: &str = "_misfit";
