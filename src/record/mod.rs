@@ -5,7 +5,7 @@
 mod row;
 
 pub use alluvium_target::{Partition, Position, Span, SpanStart, Table, dead_letters};
-pub use row::{Cell, Field, Piece, Row, RowBuffer, Value};
+pub use row::{Cell, Container, Field, Items, Nested, Opened, Piece, Row, RowBuffer, Value};
 
 /// One message of a stream, borrowed from the client that received it.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,13 @@
 //! columns or types; what a value becomes is the business of the table it lands in.
 
 mod buffer;
+mod cell;
+mod nested;
+mod text;
 
-pub use buffer::{Cell, Piece, RowBuffer};
+pub use buffer::RowBuffer;
+pub use cell::{Cell, Container, Opened, Piece};
+pub use nested::{Items, Nested};
 
 /// A record as a row of one table: its names and its fields, in the order they were written.
 ///
@@ -79,7 +84,10 @@ pub struct Field<'a> {
     pub value: Value<'a>,
 }
 
-/// A value as JSON knows it, borrowed.
+/// A value, borrowed.
+///
+/// JSON knows the first ones and containers, and gives them with the text they were written as. The others come from
+/// formats that have types, which say what a value is but keep no text of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// `null`.
@@ -93,7 +101,7 @@ pub enum Value<'a> {
         /// The number as it was written.
         raw: &'a str,
     },
-    /// Any other number.
+    /// Any other written number.
     Number {
         /// The nearest double; infinite if there is none.
         double: f64,
@@ -104,34 +112,34 @@ pub enum Value<'a> {
     Str {
         /// The string itself.
         text: &'a str,
-        /// The string as it was written, with quotes, if it has escapes; otherwise that is `text` in quotes.
+        /// The string as it was written, with quotes, if it has escapes.
         raw: Option<&'a str>,
     },
     /// A string with half a surrogate pair, which no UTF-8 text can hold: as it was written, with quotes.
     BadStr(&'a str),
-    /// An object or an array as JSON text without white space between its parts, otherwise as written.
-    Nested(&'a str),
-}
-
-impl Value<'_> {
-    /// Appends the value as JSON text: verbatim, except for white space inside objects and arrays.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        let text = match *self {
-            Value::Null => "null",
-            Value::Bool(true) => "true",
-            Value::Bool(false) => "false",
-            Value::Integer { raw, .. }
-            | Value::Number { raw, .. }
-            | Value::Str { raw: Some(raw), .. }
-            | Value::BadStr(raw)
-            | Value::Nested(raw) => raw,
-            Value::Str { text, raw: None } => {
-                out.push(b'"');
-                out.extend_from_slice(text.as_bytes());
-                out.push(b'"');
-                return;
-            }
-        };
-        out.extend_from_slice(text.as_bytes());
-    }
+    /// Values in an order.
+    List(Nested<'a>),
+    /// Values with names.
+    Object(Nested<'a>),
+    /// A whole number of a format that has types.
+    Long(i64),
+    /// A floating point number of a format that has types; any double.
+    Double(f64),
+    /// A day: days since 1970-01-01.
+    Date(i32),
+    /// A time of day: microseconds since midnight.
+    Time(i64),
+    /// A point in time: milliseconds since 1970-01-01 00:00 UTC.
+    Millis(i64),
+    /// A point in time: microseconds since 1970-01-01 00:00 UTC.
+    Micros(i64),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// An exact number: `unscaled` × 10^-`scale`.
+    Decimal {
+        /// The digits.
+        unscaled: i128,
+        /// How many of them are behind the point.
+        scale: u8,
+    },
 }

@@ -34,7 +34,11 @@ pub(super) fn infer(value: &Value<'_>) -> Kind {
         Value::Str { text, .. } if time::timestamp(text).is_some_and(|time| time.exact) => {
             Kind::Timestamp
         }
-        Value::Null | Value::Str { .. } | Value::BadStr(_) | Value::Nested(_) => Kind::Utf8,
+        Value::Long(_) => Kind::Int64,
+        Value::Double(_) => Kind::Float64,
+        Value::Date(_) => Kind::Date32,
+        Value::Millis(_) | Value::Micros(_) => Kind::Timestamp,
+        _ => Kind::Utf8,
     }
 }
 
@@ -45,8 +49,8 @@ pub(super) fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
         Value::Integer { raw, .. } | Value::Number { raw, .. } => Some(raw),
         Value::Bool(true) => Some("true"),
         Value::Bool(false) => Some("false"),
-        Value::Nested(json) => Some(json),
-        Value::BadStr(_) | Value::Null => None,
+        Value::List(nested) | Value::Object(nested) => nested.json(),
+        _ => None,
     }
 }
 

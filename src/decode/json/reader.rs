@@ -235,7 +235,12 @@ impl<'a> Reader<'a> {
             }
             b'-' | b'0'..=b'9' => self.scan.number(cell),
             b'{' | b'[' => {
-                *cell = Cell::nested(self.nested()?);
+                let list = self.scan.peek() == b'[';
+                let json = self.nested()?;
+                *cell = match list {
+                    true => Cell::list_text(json),
+                    false => Cell::object_text(json),
+                };
                 Ok(())
             }
             _ => self.scan.literal(cell),

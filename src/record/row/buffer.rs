@@ -4,7 +4,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{Row, Value};
+use super::cell::{Cell, Container, Kind, NO_ITEMS, NO_NUMBER, Opened, Piece, Slot};
+use super::{Items, Nested, Row, Value};
 
 /// Rows with more fields than this look their names up in a table instead of one after the other.
 const FEW: usize = 32;
@@ -12,190 +13,16 @@ const FEW: usize = 32;
 const KEPT_SLOTS: usize = 4096;
 const KEPT_TEXT: usize = 256 * 1024;
 
-/// A piece of text: bytes of the payload or, behind its end, of the text written by the decoder.
-///
-/// One word, so that it stays in a register: start and length, 32 bits each.
-#[derive(Clone, Copy, Debug)]
-pub struct Piece(u64);
-
-impl Piece {
-    /// The bytes `start..end` of the payload, which must be on character boundaries.
-    ///
-    /// Payloads are far below 4 GiB: a decoder refuses larger ones.
-    #[inline]
-    pub fn of_payload(start: usize, end: usize) -> Self {
-        Self::new(start, end - start)
-    }
-
-    #[inline]
-    fn new(start: usize, len: usize) -> Self {
-        Self((start as u64) << 32 | len as u64)
-    }
-
-    #[inline]
-    fn start(self) -> usize {
-        (self.0 >> 32) as usize
-    }
-
-    #[inline]
-    fn len(self) -> usize {
-        self.0 as u32 as usize
-    }
-
-    /// Whether there is nothing in it.
-    #[inline]
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// A [`Value`] by its place.
-///
-/// Not an enum but plain words: enums are passed through memory in parts of several sizes, and
-/// waiting for those to be joined took a third of the time of decoding.
-#[derive(Clone, Copy, Debug)]
-pub struct Cell {
-    kind: Kind,
-    word: u64,
-    piece: Piece,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Null,
-    Bool,
-    Integer,
-    Number,
-    Str,
-    Escaped,
-    BadStr,
-    Nested,
-}
-
-impl Cell {
-    /// See [`Value::Null`].
-    pub const NULL: Self = Self {
-        kind: Kind::Null,
-        word: 0,
-        piece: Piece(0),
-    };
-
-    /// See [`Value::Bool`].
-    #[inline]
-    pub fn bool(value: bool) -> Self {
-        Self {
-            kind: Kind::Bool,
-            word: u64::from(value),
-            piece: Piece(0),
-        }
-    }
-
-    /// See [`Value::Integer`].
-    #[inline]
-    pub fn integer(value: i64, raw: Piece) -> Self {
-        Self {
-            kind: Kind::Integer,
-            word: value as u64,
-            piece: raw,
-        }
-    }
-
-    /// See [`Value::Number`].
-    #[inline]
-    pub fn number(double: f64, raw: Piece) -> Self {
-        Self {
-            kind: Kind::Number,
-            word: double.to_bits(),
-            piece: raw,
-        }
-    }
-
-    /// A [`Value::Str`] without escapes.
-    #[inline]
-    pub fn str(text: Piece) -> Self {
-        Self {
-            kind: Kind::Str,
-            word: 0,
-            piece: text,
-        }
-    }
-
-    /// A [`Value::Str`] with escapes; `raw` is as it was written, with quotes.
-    #[inline]
-    pub fn escaped(text: Piece, raw: Piece) -> Self {
-        Self {
-            kind: Kind::Escaped,
-            word: raw.0,
-            piece: text,
-        }
-    }
-
-    /// See [`Value::BadStr`].
-    #[inline]
-    pub fn bad_str(raw: Piece) -> Self {
-        Self {
-            kind: Kind::BadStr,
-            word: 0,
-            piece: raw,
-        }
-    }
-
-    /// See [`Value::Nested`].
-    #[inline]
-    pub fn nested(json: Piece) -> Self {
-        Self {
-            kind: Kind::Nested,
-            word: 0,
-            piece: json,
-        }
-    }
-
-    /// The text, if it is a [`Value::Str`].
-    #[inline]
-    pub fn text(self) -> Option<Piece> {
-        matches!(self.kind, Kind::Str | Kind::Escaped).then_some(self.piece)
-    }
-
-    /// Whether it is a [`Value::BadStr`].
-    pub fn is_bad_str(self) -> bool {
-        self.kind == Kind::BadStr
-    }
-}
-
-/// A field. The words of its cell lie apart, so that they are not copied as one: see [`Cell`].
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-struct Slot {
-    word: u64,
-    name: Piece,
-    piece: Piece,
-    number: u32,
-    kind: Kind,
-}
-
-impl Slot {
-    #[inline]
-    fn new(name: Piece, number: u32, cell: Cell) -> Self {
-        let Cell { kind, word, piece } = cell;
-        Self {
-            word,
-            name,
-            piece,
-            number,
-            kind,
-        }
-    }
-}
-
-/// The number of a name that has none.
-const NO_NUMBER: u32 = u32::MAX;
-
 /// Reusable storage of one [`Row`] at a time.
 #[derive(Debug, Default)]
 pub struct RowBuffer {
     slots: Vec<Slot>,
+    /// What is in lists and objects, each container before its items.
+    items: Vec<Slot>,
     /// Text that is not in the payload as such: without escapes, lower-cased, or compacted.
     written: String,
+    /// Byte strings and the digits of decimals.
+    bytes: Vec<u8>,
     payload_len: usize,
     numbering: u64,
     /// So many slots have their names in `seen`.
@@ -219,13 +46,21 @@ impl RowBuffer {
             self.index.clear();
         }
         self.slots.clear();
+        self.items.clear();
         self.written.clear();
+        self.bytes.clear();
         if self.slots.capacity() > KEPT_SLOTS {
             self.slots.shrink_to(KEPT_SLOTS);
             self.index.shrink_to(KEPT_SLOTS, |_| 0);
         }
+        if self.items.capacity() > KEPT_SLOTS {
+            self.items.shrink_to(KEPT_SLOTS);
+        }
         if self.written.capacity() > KEPT_TEXT {
             self.written.shrink_to(KEPT_TEXT);
+        }
+        if self.bytes.capacity() > KEPT_TEXT {
+            self.bytes.shrink_to(KEPT_TEXT);
         }
     }
 
@@ -235,6 +70,65 @@ impl RowBuffer {
         let made = make(&mut self.written);
         let len = self.written.len() - start;
         (Piece::new(self.payload_len + start, len), made)
+    }
+
+    /// Keeps bytes: a [`Value::Bytes`].
+    pub fn bytes(&mut self, bytes: &[u8]) -> Cell {
+        Cell::word(Kind::Bytes, self.keep(bytes).0)
+    }
+
+    /// Keeps a [`Value::Decimal`].
+    pub fn decimal(&mut self, unscaled: i128, scale: u8) -> Cell {
+        let digits = self.keep(&unscaled.to_le_bytes());
+        Cell {
+            kind: Kind::Decimal,
+            word: digits.0,
+            piece: Piece(u64::from(scale)),
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Piece {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Piece::new(start, bytes.len())
+    }
+
+    /// Begins a list or an object; `name` is its own if it is within an object. What follows by
+    /// [`item`](Self::item) and `open` is in it until it is closed.
+    pub fn open(&mut self, name: Option<Piece>) -> Opened {
+        self.item(name, Cell::NULL);
+        Opened(self.items.len() - 1)
+    }
+
+    /// Adds an item to the container opened last; `name` if that is an object.
+    #[inline]
+    pub fn item(&mut self, name: Option<Piece>, cell: Cell) {
+        let name = name.unwrap_or(Piece(0));
+        self.items.push(Slot::new(name, NO_NUMBER, cell));
+    }
+
+    /// Items of all containers so far: what they take is bounded by the decoder.
+    pub fn items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Ends the container that was opened last and is not closed. `json` is its text, if it was written as JSON. The
+    /// cell is the whole container; within another one it is an item already.
+    pub fn close(&mut self, Opened(at): Opened, shape: Container, json: Option<Piece>) -> Cell {
+        let start = at + 1;
+        let cell = Cell {
+            kind: shape.kind(),
+            word: Piece::new(start, self.items.len() - start).0,
+            piece: json.unwrap_or(Piece(0)),
+        };
+        let slot = &mut self.items[at];
+        *slot = Slot::new(slot.name, NO_NUMBER, cell);
+        cell
+    }
+
+    /// Forgets the container with everything in it, as if it had not been opened.
+    pub fn abandon(&mut self, Opened(at): Opened) {
+        self.items.truncate(at);
     }
 
     /// The text of a piece.
@@ -281,8 +175,9 @@ impl RowBuffer {
         self.numbering
     }
 
+    /// Bytes kept of the row besides its payload.
     pub(super) fn written(&self) -> usize {
-        self.written.len()
+        self.written.len() + self.bytes.len() + self.items.len() * size_of::<u64>()
     }
 
     #[inline]
@@ -296,6 +191,21 @@ impl RowBuffer {
         })
     }
 
+    /// The item at a place of the tape, and the place of the one that follows in the same container.
+    pub(super) fn item_at<'a>(
+        &'a self,
+        payload: &'a str,
+        at: usize,
+    ) -> (&'a str, Value<'a>, usize) {
+        let slot = &self.items[at];
+        let name = self.text(payload, slot.name);
+        let inner = match slot.kind {
+            Kind::List | Kind::Object if slot.word != NO_ITEMS => Piece(slot.word).len(),
+            _ => 0,
+        };
+        (name, self.value(payload, slot), at + 1 + inner)
+    }
+
     pub(super) fn name<'a>(&'a self, payload: &'a str, at: usize) -> &'a str {
         self.text(payload, self.slots[at].name)
     }
@@ -305,12 +215,14 @@ impl RowBuffer {
         let Slot {
             kind, word, piece, ..
         } = *slot;
+        if kind >= Kind::List {
+            return self.typed(payload, slot);
+        }
         if kind == Kind::Null {
             return Value::Null;
         }
         let text = self.text(payload, piece);
         match kind {
-            Kind::Null => Value::Null,
             Kind::Bool => Value::Bool(word == 1),
             Kind::Integer => Value::Integer {
                 value: word as i64,
@@ -326,8 +238,51 @@ impl RowBuffer {
                 raw: Some(self.text(payload, Piece(word))),
             },
             Kind::BadStr => Value::BadStr(text),
-            Kind::Nested => Value::Nested(text),
+            _ => Value::Null,
         }
+    }
+
+    fn typed<'a>(&'a self, payload: &'a str, slot: &Slot) -> Value<'a> {
+        let Slot {
+            kind, word, piece, ..
+        } = *slot;
+        match kind {
+            Kind::List | Kind::Object => {
+                let nested = Nested {
+                    json: (!piece.is_empty()).then(|| self.text(payload, piece)),
+                    items: (word != NO_ITEMS).then(|| Items {
+                        at: Piece(word).start(),
+                        end: Piece(word).start() + Piece(word).len(),
+                        payload,
+                        buffer: self,
+                    }),
+                };
+                match kind {
+                    Kind::List => Value::List(nested),
+                    _ => Value::Object(nested),
+                }
+            }
+            Kind::Long => Value::Long(word as i64),
+            Kind::Double => Value::Double(f64::from_bits(word)),
+            Kind::Date => Value::Date(word as i32),
+            Kind::Time => Value::Time(word as i64),
+            Kind::Millis => Value::Millis(word as i64),
+            Kind::Micros => Value::Micros(word as i64),
+            Kind::Bytes => Value::Bytes(self.kept(Piece(word))),
+            Kind::Decimal => {
+                let mut digits = [0; 16];
+                digits.copy_from_slice(self.kept(Piece(word)));
+                Value::Decimal {
+                    unscaled: i128::from_le_bytes(digits),
+                    scale: piece.0 as u8,
+                }
+            }
+            _ => Value::Null,
+        }
+    }
+
+    fn kept(&self, piece: Piece) -> &[u8] {
+        &self.bytes[piece.start()..piece.start() + piece.len()]
     }
 
     fn is_new(&mut self, payload: &str, name: Piece) -> bool {
