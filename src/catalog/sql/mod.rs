@@ -139,8 +139,10 @@ impl SqlCatalog {
             return Ok(known);
         }
         self.shape.check_writable()?;
-        // By itself, since in MySQL two transactions that look for the same missing row and then insert it are a deadlock.
-        self.make_table(table).await?;
+        if known.is_empty() {
+            // By itself, since in MySQL two transactions that look for the same missing row and then insert it are a deadlock.
+            self.make_table(table).await?;
+        }
         let mut work = self.database.begin().await?;
         let id = self.lock_table(&mut work, table).await?;
         let known = self.read_within(&mut work, table).await?;
