@@ -12,7 +12,7 @@
 //! * [`deliver`]: write and commit, with retry;
 //! * [`worker`]: the loop that joins these;
 //!
-//! and around them [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`run`] (the process's shape), [`audit`],
+//! and around them [`catalog`] (which columns tables have), [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`run`] (the process's shape), [`audit`],
 //! [`replay`] and [`recover`] (looking at a target and mending it), [`demo`] and [`cli`].
 
 pub mod record;
@@ -25,6 +25,7 @@ pub mod worker;
 
 pub mod admin;
 pub mod audit;
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use alluvium_objects::{Compression, KeyTemplate, LineLayout, ObjectSettings};
 
+use super::jdbc;
 use super::key::Key;
 use super::keys::{self, CLIENT_PREFIX};
 use super::read::{self, Reader};
@@ -33,6 +34,7 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
         columns,
         memory: memory(r),
         target: target(r, custom_targets),
+        store: jdbc::store(r),
         admin: Admin {
             listen: r.parsed(&keys::ADMIN_LISTEN, read::listen).flatten(),
         },
@@ -365,7 +367,7 @@ fn contradiction(r: &mut Reader<'_>, key: &Key, what: &str, fix: &str) {
 }
 
 /// Warns of a key that somebody set and that another makes idle.
-fn without_effect(r: &mut Reader<'_>, key: &Key, why: &str) {
+pub(super) fn without_effect(r: &mut Reader<'_>, key: &Key, why: &str) {
     if let Some(found) = r.set(key) {
         r.findings().warning(
             &found.place,
@@ -376,7 +378,7 @@ fn without_effect(r: &mut Reader<'_>, key: &Key, why: &str) {
     }
 }
 
-fn millis(r: &mut Reader<'_>, key: &'static Key) -> Duration {
+pub(super) fn millis(r: &mut Reader<'_>, key: &'static Key) -> Duration {
     Duration::from_millis(r.whole(key).unwrap_or_default())
 }
 

@@ -82,6 +82,8 @@ pub(super) enum Kind {
     Listen,
     /// `http://` or `https://` and a host.
     Endpoint,
+    /// The URL of a database, as JDBC has it.
+    Jdbc,
     /// A log level, perhaps with levels for single modules.
     LogFilter,
 }
@@ -105,6 +107,8 @@ pub(super) enum Section {
     S3,
     /// The file target.
     File,
+    /// Where the columns of tables are kept.
+    Catalog,
     /// What is seen from outside.
     Operation,
     /// What only the original does.
@@ -113,7 +117,7 @@ pub(super) enum Section {
 
 impl Section {
     /// All sections in the order of the documents, without [`Section::Original`].
-    pub(super) const SERVED: [Self; 9] = [
+    pub(super) const SERVED: [Self; 10] = [
         Self::Source,
         Self::Kafka,
         Self::Flushing,
@@ -122,6 +126,7 @@ impl Section {
         Self::Target,
         Self::S3,
         Self::File,
+        Self::Catalog,
         Self::Operation,
     ];
 
@@ -136,6 +141,7 @@ impl Section {
             Self::Target => "Target",
             Self::S3 => "Target s3",
             Self::File => "Target file",
+            Self::Catalog => "Catalog",
             Self::Operation => "Operation",
             Self::Original => "Keys of rakam-api-collector that are not served yet",
         }
@@ -158,7 +164,7 @@ impl Kind {
             Self::Template => "text with placeholders".into(),
             Self::Path => "path".into(),
             Self::Listen => "address:port or off".into(),
-            Self::Endpoint => "URL".into(),
+            Self::Endpoint | Self::Jdbc => "URL".into(),
             Self::LogFilter => "log levels".into(),
         }
     }
@@ -183,6 +189,7 @@ impl Kind {
             Self::Template => "text with placeholders in braces".into(),
             Self::Path => "a path".into(),
             Self::Listen => "an IP address with a port, or off".into(),
+            Self::Jdbc => "jdbc:postgresql://HOST/DATABASE, jdbc:mysql://HOST/DATABASE or jdbc:sqlite:FILE".into(),
             Self::Endpoint => "http:// or https://, a host, and perhaps a port".into(),
             Self::LogFilter => "one of off, error, warn, info, debug, trace, or module=level with commas between".into(),
         }

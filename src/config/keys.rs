@@ -357,6 +357,81 @@ pub(super) static FILE_DIRECTORY: Key = Key::new(
 .example("/var/lib/alluvium")
 .shapes();
 
+pub(super) static STORE_URL: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.url",
+    Kind::Jdbc,
+    "The database that keeps which columns tables have: [catalog.md](catalog.md). `jdbc:` may be left out. User and password may be in it, `user:password@` before the host or `?user=…&password=…` at the end. TLS by `sslmode` and `sslrootcert` (PostgreSQL), `sslMode` (MySQL).",
+)
+.secret()
+.unset("columns are decided in memory")
+.example("jdbc:postgresql://db.example.com/rakam");
+
+pub(super) static STORE_USERNAME: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.username",
+    Kind::Text,
+    "The user of the database. Wins over the URL.",
+)
+.unset("what the URL says")
+.example("alluvium");
+
+pub(super) static STORE_PASSWORD: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.password",
+    Kind::Text,
+    "The user's password. Wins over the URL.",
+)
+.secret()
+.unset("what the URL says, else empty");
+
+pub(super) static STORE_CONNECTIONS: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.max-connection",
+    Kind::Whole {
+        least: 1,
+        greatest: 10_000,
+        unit: "",
+    },
+    "The most connections of this process. SQLite has one.",
+)
+.default("30");
+
+pub(super) static STORE_LIFE: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.connection.max-life-time",
+    Kind::Whole {
+        least: 0,
+        greatest: 31_536_000_000,
+        unit: "ms",
+    },
+    "How old a connection may become; 0 is no limit. The original ignores it.",
+)
+.default("1800000");
+
+pub(super) static STORE_IDLE: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.connection.max-idle-timeout",
+    Kind::Whole {
+        least: 0,
+        greatest: 31_536_000_000,
+        unit: "ms",
+    },
+    "How long a connection may be idle; 0 is no limit.",
+)
+.default("600000");
+
+pub(super) static STORE_NO_POOL: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.connection.disable-pool",
+    Kind::Choice {
+        words: &["false", "true"],
+        later: &[],
+    },
+    "Whether each connection is closed after one use.",
+)
+.default("false");
+
 pub(super) static ADMIN_LISTEN: Key = Key::new(
     Section::Operation,
     "admin.listen",
@@ -385,7 +460,7 @@ pub(super) static LOG_LEVEL: Key = Key::new(
 .default("info");
 
 /// The served keys, in the order of the documents.
-pub(super) static SERVED: [&Key; 39] = [
+pub(super) static SERVED: [&Key; 46] = [
     &STREAM_SOURCE,
     &DATA_FORMAT,
     &JSON_LAYOUT,
@@ -422,6 +497,13 @@ pub(super) static SERVED: [&Key; 39] = [
     &ACCESS_KEY,
     &SECRET_ACCESS_KEY,
     &FILE_DIRECTORY,
+    &STORE_URL,
+    &STORE_USERNAME,
+    &STORE_PASSWORD,
+    &STORE_CONNECTIONS,
+    &STORE_LIFE,
+    &STORE_IDLE,
+    &STORE_NO_POOL,
     &ADMIN_LISTEN,
     &LOG_FORMAT,
     &LOG_LEVEL,
@@ -487,31 +569,14 @@ pub(super) static ORIGINAL: &[Key] = &[
         "aws.s3-endpoint",
         "bulk objects of the Kinesis source; for the S3 target, set target.aws.s3-endpoint",
     ),
-    Key::later(
-        "metadata.store.jdbc.url",
-        "the catalog of tables; columns are inferred until then",
-    )
-    .secret(),
-    Key::later("metadata.store.jdbc.username", "the catalog of tables"),
-    Key::later("metadata.store.jdbc.password", "the catalog of tables").secret(),
-    Key::later(
-        "metadata.store.jdbc.max-connection",
-        "the catalog of tables",
+    Key::no_effect(
+        "metadata.store.jdbc.data-source",
+        "the original reads and ignores it too",
     ),
-    Key::later(
-        "metadata.store.jdbc.connection.max-life-time",
-        "the catalog of tables",
+    Key::no_effect(
+        "metadata.store.jdbc.table",
+        "the original reads and ignores it too",
     ),
-    Key::later(
-        "metadata.store.jdbc.connection.max-idle-timeout",
-        "the catalog of tables",
-    ),
-    Key::later(
-        "metadata.store.jdbc.connection.disable-pool",
-        "the catalog of tables",
-    ),
-    Key::later("metadata.store.jdbc.data-source", "the catalog of tables"),
-    Key::later("metadata.store.jdbc.table", "the catalog of tables"),
     Key::later("raptor.metadata.url", "the Raptor target").secret(),
     Key::later("raptor.metadata.max-connection", "the Raptor target"),
     Key::later("raptor.node.id", "the Raptor target"),

@@ -1,6 +1,7 @@
 //! The configuration as the rest of the program sees it: typed, checked, complete.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct Settings {
     /// `target.key`, `target.json.layout`, `target.compression` and its level, with the names of the time and
     /// user columns: how rows become outputs, for targets that write objects.
     pub output: ObjectSettings,
+    /// `metadata.store.jdbc.…`: where the catalog is kept, if not in memory.
+    pub store: Option<Store>,
     /// What is seen from outside.
     pub admin: Admin,
     /// What is logged, and how.
@@ -198,6 +201,102 @@ pub struct Credentials {
     pub access_key: Secret,
     /// The key's secret.
     pub secret_access_key: Secret,
+}
+
+/// The database that keeps the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// `metadata.store.jdbc.url`, without what is secret.
+    pub address: StoreAddress,
+    /// `metadata.store.jdbc.username`, or what the URL says.
+    pub username: String,
+    /// `metadata.store.jdbc.password`, or what the URL says.
+    pub password: Secret,
+    /// `metadata.store.jdbc.max-connection`
+    pub max_connections: u32,
+    /// `metadata.store.jdbc.connection.max-life-time`
+    pub max_life: Option<Duration>,
+    /// `metadata.store.jdbc.connection.max-idle-timeout`
+    pub max_idle: Option<Duration>,
+    /// Not `metadata.store.jdbc.connection.disable-pool`: whether connections are used again.
+    pub pooled: bool,
+}
+
+/// A kind of database and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// PostgreSQL.
+    Postgres {
+        /// The server.
+        server: Server,
+        /// The schema that holds the tables.
+        schema: String,
+    },
+    /// MySQL or MariaDB.
+    MySql {
+        /// The server.
+        server: Server,
+    },
+    /// SQLite.
+    Sqlite {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, server) = match self {
+            Self::Postgres { server, .. } => ("postgresql", server),
+            Self::MySql { server } => ("mysql", server),
+            Self::Sqlite { file } => return write!(f, "sqlite:{}", file.display()),
+        };
+        let Server {
+            host,
+            port,
+            database,
+            ..
+        } = server;
+        write!(f, "{scheme}://{host}:{port}/{database}")
+    }
+}
+
+/// A database server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The database there.
+    pub database: String,
+    /// Whether the connection is encrypted.
+    pub tls: Tls,
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Whether it must be.
+    pub mode: TlsMode,
+    /// A PEM file with the authorities that are trusted; if not set, the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Whether a connection must be encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// If the server offers it.
+    #[default]
+    Prefer,
+    /// Always.
+    Require,
+    /// Always, to a server with a certificate of an authority that is trusted.
+    VerifyCa,
+    /// Always, to a server with such a certificate for its name.
+    VerifyFull,
 }
 
 /// What is seen from outside.

@@ -535,10 +535,11 @@ fn no_secret_is_seen_anywhere() {
     let secrets = "target.access-key=hunter2\ntarget.secret-access-key=hunter2\n\
          kafka.client.sasl.password=hunter2\nkafka.client.ssl.key.pem=hunter2\n\
          kafka.client.sasl.oauthbearer.client.secret=hunter2\ntarget.mine.token=hunter2\n\
-         target.mine.url=http://me:hunter2@host\n";
+         target.mine.url=http://me:hunter2@host\nmetadata.store.jdbc.password=hunter2\n\
+         metadata.store.jdbc.url=mysql://me:hunter2@db/x?password=hunter2&odd=hunter2\n";
     let loaded = load_with(secrets).unwrap();
     let printed = loaded.effective.all() + &loaded.effective.given();
-    assert_eq!(printed.matches("[redacted]").count(), 14, "{printed}");
+    assert_eq!(printed.matches("[redacted]").count(), 18, "{printed}");
     for text in [format!("{loaded:?}"), format!("{loaded:#?}"), printed] {
         assert!(!text.contains(HIDDEN), "{text}");
     }
@@ -548,7 +549,8 @@ fn no_secret_is_seen_anywhere() {
         "target.secret-access-key=hunter2\\u12",
         "target.secret-access-key=## hunter2",
         "aws.secret-access-key=hunter2",
-        "metadata.store.jdbc.url=jdbc:postgresql://me:hunter2@db/x",
+        "metadata.store.jdbc.url=oracle://me:hunter2@db/x",
+        "raptor.metadata.url=jdbc:mysql://me:hunter2@db/x",
         "kafka.client.sasl.jaas.config=hunter2",
         "target.aws.s3-endpoint=http://me:hunter2@host",
         "ssl.key.password=hunter2",

@@ -17,6 +17,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
 use self::crew::Crew;
+use crate::catalog::CatalogError;
 use crate::config::memory::{self, MemoryUnknown};
 use crate::config::settings::Settings;
 use crate::config::{Loaded, Recipe};
@@ -51,6 +52,15 @@ impl From<TargetError> for RunError {
     fn from(error: TargetError) -> Self {
         match error {
             TargetError::Unavailable(_) => Self::Failed(error.to_string()),
+            _ => Self::Configuration(error.to_string()),
+        }
+    }
+}
+
+impl From<CatalogError> for RunError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Unavailable(_) => Self::Failed(error.to_string()),
             _ => Self::Configuration(error.to_string()),
         }
     }

@@ -14,6 +14,13 @@ mod column;
 mod text;
 mod time;
 
+/// A time given in milliseconds since the epoch, as lines have it: `2018-01-31T05:59:00.000Z`.
+pub fn timestamp_text(ms: i64) -> String {
+    let mut text = Vec::new();
+    time::timestamp(ms, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// How a row is laid out in its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LineLayout {
