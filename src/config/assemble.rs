@@ -12,8 +12,8 @@ use super::keys::{self, CLIENT_PREFIX};
 use super::read::{self, Reader};
 use super::secret::{self, Secret};
 use super::settings::{
-    Admin, Columns, Credentials, Flush, JsonLayout, Kafka, Log, LogFormat, Memory, Offset, S3,
-    Settings, Source, Target, UserType,
+    Admin, Columns, Credentials, Flush, JsonLayout, Kafka, Log, LogFormat, Memory, Offset, Routing,
+    S3, Settings, Source, Target, UserType,
 };
 use crate::table::MISFIT;
 
@@ -31,6 +31,7 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
         kafka: kafka(r),
         flush: flush(r),
         columns,
+        routing: routing(r),
         memory: memory(r),
         target: target(r, custom_targets),
         admin: Admin {
@@ -191,6 +192,17 @@ fn columns(r: &mut Reader<'_>) -> Columns {
         }
     }
     columns
+}
+
+fn routing(r: &mut Reader<'_>) -> Routing {
+    let listed = r.parsed(&keys::WHITELISTED, |text| Ok(read::collections(text)));
+    if listed == Some(None) {
+        let why = "it has not two characters, one of them a letter";
+        without_effect(r, &keys::WHITELISTED, why);
+    }
+    Routing {
+        collections: listed.flatten(),
+    }
 }
 
 fn memory(r: &mut Reader<'_>) -> Memory {

@@ -74,6 +74,8 @@ pub(super) enum Kind {
     Nodes,
     /// Comma-separated names of topics, and regular expressions that begin with `^`.
     Topics,
+    /// Comma-separated names of anything.
+    Names,
     /// The template of an output's name.
     Template,
     /// A path of this machine.
@@ -97,6 +99,8 @@ pub(super) enum Section {
     Flushing,
     /// Columns with a role.
     Columns,
+    /// Which rows go to the target.
+    Routing,
     /// The byte budget.
     Memory,
     /// Where rows go and how they look.
@@ -113,11 +117,12 @@ pub(super) enum Section {
 
 impl Section {
     /// All sections in the order of the documents, without [`Section::Original`].
-    pub(super) const SERVED: [Self; 9] = [
+    pub(super) const SERVED: [Self; 10] = [
         Self::Source,
         Self::Kafka,
         Self::Flushing,
         Self::Columns,
+        Self::Routing,
         Self::Memory,
         Self::Target,
         Self::S3,
@@ -132,6 +137,7 @@ impl Section {
             Self::Kafka => "Kafka",
             Self::Flushing => "Flushing",
             Self::Columns => "Columns",
+            Self::Routing => "Which rows go to the target",
             Self::Memory => "Memory",
             Self::Target => "Target",
             Self::S3 => "Target s3",
@@ -155,6 +161,7 @@ impl Kind {
             Self::Whole { unit, .. } => format!("whole number, {unit}"),
             Self::Nodes => "list of host[:port]".into(),
             Self::Topics => "list of topics".into(),
+            Self::Names => "list of names".into(),
             Self::Template => "text with placeholders".into(),
             Self::Path => "path".into(),
             Self::Listen => "address:port or off".into(),
@@ -180,6 +187,7 @@ impl Kind {
             }
             Self::Nodes => "host or host:port, several with commas between".into(),
             Self::Topics => "names of topics with commas between; an entry that begins with ^ is a regular expression".into(),
+            Self::Names => "names with commas between".into(),
             Self::Template => "text with placeholders in braces".into(),
             Self::Path => "a path".into(),
             Self::Listen => "an IP address with a port, or off".into(),

@@ -232,6 +232,16 @@ pub(super) static USER_FIELD_TYPE: Key = Key::new(
 .default("STRING")
 .shapes();
 
+pub(super) static WHITELISTED: Key = Key::new(
+    Section::Routing,
+    "database.whitelisted.collections",
+    Kind::Names,
+    "The collections whose rows are kept, with commas between; case and white space do not matter. Records of others are dropped and counted. As in the original, a value counts as not set unless it has more than one character, one of them a letter.",
+)
+.unset("all collections")
+.example("page_view,purchase")
+.shapes();
+
 pub(super) static HEAP_RATIO: Key = Key::new(
     Section::Memory,
     "memory.heap-ratio",
@@ -385,7 +395,7 @@ pub(super) static LOG_LEVEL: Key = Key::new(
 .default("info");
 
 /// The served keys, in the order of the documents.
-pub(super) static SERVED: [&Key; 39] = [
+pub(super) static SERVED: [&Key; 40] = [
     &STREAM_SOURCE,
     &DATA_FORMAT,
     &JSON_LAYOUT,
@@ -409,6 +419,7 @@ pub(super) static SERVED: [&Key; 39] = [
     &USER_FIELD,
     &TIME_FIELD,
     &USER_FIELD_TYPE,
+    &WHITELISTED,
     &HEAP_RATIO,
     &MEMORY_MAX_SIZE,
     &TARGET,
@@ -432,10 +443,6 @@ pub(super) static ORIGINAL: &[Key] = &[
     Key::later(
         "committer.duplicate-handler-rocksdb-directory",
         "de-duplication of Avro records",
-    ),
-    Key::later(
-        "database.whitelisted.collections",
-        "which collections are taken",
     ),
     Key::later(
         "historical.worker",

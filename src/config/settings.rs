@@ -21,6 +21,8 @@ pub struct Settings {
     pub flush: Flush,
     /// Columns with a role.
     pub columns: Columns,
+    /// Which rows go to the target.
+    pub routing: Routing,
     /// What the byte budget is made from; see [`super::memory::budget`].
     pub memory: Memory,
     /// Where rows go.
@@ -148,6 +150,13 @@ pub enum UserType {
     Integer,
     /// A 64-bit floating-point number.
     Double,
+}
+
+/// Which rows go to the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// `database.whitelisted.collections`, in lower case; all if not set.
+    pub collections: Option<Vec<String>>,
 }
 
 /// What the byte budget is made from.

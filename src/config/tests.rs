@@ -510,6 +510,25 @@ fn nodes_topics_and_endpoints_as_they_come() {
 }
 
 #[test]
+fn whitelisted_collections_as_they_come() {
+    let listed = |value: &str| {
+        let text = format!("database.whitelisted.collections={value}\n");
+        (settings(&text).routing.collections, warnings(&text).len())
+    };
+    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    assert_eq!(listed(""), (None, 0));
+    assert_eq!(
+        listed(" Page View , b,,\t\u{c4} "),
+        (names(&["pageview", "b", "\u{e4}"]), 0)
+    );
+    // As in the original: all are taken then, but not without a word.
+    for ignored in ["*", "a", "12", ",,", "a "] {
+        assert_eq!(listed(ignored), (None, 1), "{ignored}");
+    }
+    assert_eq!(listed("a,"), (names(&["a"]), 0));
+}
+
+#[test]
 fn custom_targets_get_their_own_keys() {
     let text = LEAST.replace(
         "target=file\ntarget.file.directory=/d\n",

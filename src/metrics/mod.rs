@@ -30,6 +30,8 @@ pub struct Metrics {
     pub bytes: IntCounter,
     /// Records that became dead letters, by reason.
     pub dead_letters: IntCounterVec,
+    /// Records left out of the target on purpose, by reason.
+    pub dropped: IntCounterVec,
     /// Spans sealed, by reason.
     pub flushes: IntCounterVec,
     /// Age of the oldest open span of each partition, in seconds.
@@ -100,6 +102,11 @@ impl Metrics {
             dead_letters: make.counters(
                 "dead_letters_total",
                 "Records that became dead letters, by reason.",
+                &["reason"],
+            )?,
+            dropped: make.counters(
+                "records_dropped_total",
+                "Records left out of the target on purpose, by reason.",
                 &["reason"],
             )?,
             flushes: make.counters("flushes_total", "Spans sealed, by reason.", &["reason"])?,

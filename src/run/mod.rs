@@ -279,7 +279,7 @@ pub(crate) fn shape_for(settings: &Settings, shaping: &str, target: Arc<dyn Targ
         wire::column_settings(settings),
         wire::json_settings(settings),
     );
-    Shape::new(shaping, target, columns, json)
+    Shape::new(shaping, target, columns, json).routed(wire::routing(settings))
 }
 
 /// Makes the shapes of plans that were made with other settings. Called on a worker's thread, rarely: it opens the target anew.

@@ -7,7 +7,7 @@ use crate::decode::json::{JsonSettings, Layout};
 use crate::flush::Policy;
 use crate::source::kafka::{Begin, KafkaSettings};
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::REVOKE_DEADLINE;
+use crate::worker::{REVOKE_DEADLINE, Routing};
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 2048;
@@ -57,6 +57,13 @@ pub(super) fn column_settings(settings: &Settings) -> ColumnSettings {
             settings::UserType::Integer => UserType::Integer,
             settings::UserType::Double => UserType::Double,
         },
+    }
+}
+
+pub(super) fn routing(settings: &Settings) -> Routing {
+    Routing {
+        collections: (settings.routing.collections.clone())
+            .map(|names| names.into_iter().collect()),
     }
 }
 

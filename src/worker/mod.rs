@@ -15,6 +15,7 @@ mod leave;
 mod letters;
 mod look;
 mod refused;
+mod routing;
 mod shape;
 mod span;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
 pub use self::leave::{REVOKE_DEADLINE, STOP_DEADLINE};
 pub use self::leaving::Leaving;
+pub use self::routing::Routing;
 pub use self::shape::{Reshape, Shape};
 
 use self::commit::Committing;

@@ -16,6 +16,7 @@ use self::seal::InFlight;
 use super::budget::{Budget, Share};
 use super::clock::Clock;
 use super::refused::Refused;
+use super::routing::Way;
 use super::shape::Shape;
 use super::span::{Making, OpenSpan};
 use crate::decode::json::JsonDecoder;
@@ -229,9 +230,15 @@ impl Flow {
         };
         let bytes = record.bytes();
         let (label, reason) = match decoder.decode(self.partition.topic(), record.payload) {
-            Ok(row) => match self.refused.reason(from, row.project(), row.collection()) {
-                None => return open.take_row(&row, bytes, now, &making),
-                Some(reason) => ("target_rejected", format!("target_rejected: {reason}")),
+            Ok(row) => match shape.routing.way(&row) {
+                Way::Dropped(why) => {
+                    tools.metrics.dropped.with_label_values(&[why]).inc();
+                    return Ok(false);
+                }
+                Way::Target => match self.refused.reason(from, row.project(), row.collection()) {
+                    None => return open.take_row(&row, bytes, now, &making),
+                    Some(reason) => ("target_rejected", format!("target_rejected: {reason}")),
+                },
             },
             Err(bad) => (bad.reason.name(), bad.to_string()),
         };

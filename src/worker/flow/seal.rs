@@ -110,7 +110,9 @@ impl Flow {
         #[cfg(test)]
         let planned = planned || mutation::on(Mutation::WrittenBeforePlanned);
         let Some(inserter) = inserter else {
-            // Nothing to read in there: as good as durable.
+            // Nothing in there for anybody: as good as durable.
+            self.building = 0;
+            self.share.set(0);
             self.ledger.durable(id);
             return Ok(());
         };

@@ -2,6 +2,7 @@
 
 mod plans;
 mod revision;
+mod routing;
 mod script;
 mod simulation;
 
