@@ -74,6 +74,8 @@ pub(super) enum Kind {
     Nodes,
     /// Comma-separated names of topics, and regular expressions that begin with `^`.
     Topics,
+    /// The name of a topic.
+    Topic,
     /// Comma-separated names of anything.
     Names,
     /// The template of an output's name.
@@ -161,6 +163,7 @@ impl Kind {
             Self::Whole { unit, .. } => format!("whole number, {unit}"),
             Self::Nodes => "list of host[:port]".into(),
             Self::Topics => "list of topics".into(),
+            Self::Topic => "topic".into(),
             Self::Names => "list of names".into(),
             Self::Template => "text with placeholders".into(),
             Self::Path => "path".into(),
@@ -187,6 +190,7 @@ impl Kind {
             }
             Self::Nodes => "host or host:port, several with commas between".into(),
             Self::Topics => "names of topics with commas between; an entry that begins with ^ is a regular expression".into(),
+            Self::Topic => "the name of a topic".into(),
             Self::Names => "names with commas between".into(),
             Self::Template => "text with placeholders in braces".into(),
             Self::Path => "a path".into(),

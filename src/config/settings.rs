@@ -157,6 +157,30 @@ pub enum UserType {
 pub struct Routing {
     /// `database.whitelisted.collections`, in lower case; all if not set.
     pub collections: Option<Vec<String>>,
+    /// What becomes of late records; there are none if `kafka.historical-data-topic` is not set.
+    pub historical: Option<Historical>,
+}
+
+impl Routing {
+    /// Whether records may be left out of the target, so that a span may have no object there.
+    pub fn leaves_out(&self) -> bool {
+        self.collections.is_some() || self.historical.is_some()
+    }
+}
+
+/// What becomes of late records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Historical {
+    /// `kafka.historical-data-topic`.
+    pub topic: String,
+    /// `outdated.day.index`.
+    pub outdated_days: i64,
+    /// `historical.worker`: whether the topic is read too.
+    pub worker: bool,
+    /// `historical.max-flush-duration`.
+    pub max_flush_age: Duration,
+    /// `historical.max-flush-records`.
+    pub max_flush_records: u64,
 }
 
 /// What the byte budget is made from.

@@ -529,6 +529,40 @@ fn whitelisted_collections_as_they_come() {
 }
 
 #[test]
+fn late_records_have_a_topic_or_there_are_none() {
+    let read = |text: &str| (settings(text).routing.historical, warnings(text).len());
+    assert_eq!(read("historical.worker=false\n"), (None, 0));
+    assert_eq!(
+        read("historical.worker=true\noutdated.day.index=3\n"),
+        (None, 2)
+    );
+    let (historical, warnings) = read(
+        "kafka.historical-data-topic=old\noutdated.day.index=0\nhistorical.worker=TRUE\n\
+         historical.max-flush-duration=5m\nhistorical.max-flush-records=7\n",
+    );
+    assert_eq!(warnings, 0);
+    let expected = settings::Historical {
+        topic: "old".into(),
+        outdated_days: 0,
+        worker: true,
+        max_flush_age: Duration::from_secs(300),
+        max_flush_records: 7,
+    };
+    assert_eq!(historical, Some(expected));
+    let (historical, _) = read("kafka.historical-data-topic=old\n");
+    let historical = historical.unwrap();
+    assert_eq!((historical.outdated_days, historical.worker), (1, false));
+    for (key, value) in [
+        ("kafka.historical-data-topic", "^old"),
+        ("kafka.historical-data-topic", "a,b"),
+        ("outdated.day.index", "-1"),
+        ("historical.worker", "yes"),
+    ] {
+        assert_eq!(problems_of(key, value).len(), 1, "{key}={value}");
+    }
+}
+
+#[test]
 fn custom_targets_get_their_own_keys() {
     let text = LEAST.replace(
         "target=file\ntarget.file.directory=/d\n",

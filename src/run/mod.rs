@@ -25,7 +25,7 @@ use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::registry::{self, Targets};
 use crate::source::SourceError;
-use crate::source::kafka::{self, KafkaSettings};
+use crate::source::kafka::{self, KafkaLate, KafkaSettings};
 use crate::worker::{Budget, Ends, Leaving, Shape, Shared, WorkerError};
 
 /// Spans that talk to the target at once, for each of `committer.thread.count`: a thread of the original waited for one
@@ -192,6 +192,10 @@ pub async fn run(
         memory_bytes = budget_bytes,
         "joining the group"
     );
+    // Brokers may be set up to create it when the first record comes.
+    if let Ok(Some(missing)) = missing_historical_topic(settings).await {
+        tracing::warn!("{missing}");
+    }
     if partitions == 0 {
         tracing::warn!("no topic matches kafka.topic yet; waiting for one");
     }
@@ -220,6 +224,8 @@ pub(crate) fn shared(
         shape: Arc::new(shape),
         reshape: reshape(loaded.recipe.clone(), targets.clone()),
         policy: wire::policy(settings),
+        historical: wire::historical(settings).map(Arc::new),
+        late: Arc::new(KafkaLate::new(wire::kafka_settings(settings))),
         building_limit: wire::building_limit(settings, record_bytes, workers),
         max_poll: settings.kafka.max_poll_records,
         budget: Arc::new(Budget::new(record_bytes, metrics.clone())),
@@ -307,12 +313,31 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
             "kafka.topic: no topic of the cluster matches {topics}: create it, or correct the name"
         )));
     }
+    if let Some(missing) = missing_historical_topic(settings).await? {
+        return Err(RunError::Configuration(missing));
+    }
     Ok(format!(
         "target: {} is writable\nkafka: {} partitions to read with {} workers",
         registry::describe(settings),
         found.partitions.len(),
         wire::worker_count(settings, found.partitions.len()),
     ))
+}
+
+/// Says so if late records have no topic to go to.
+async fn missing_historical_topic(settings: &Settings) -> Result<Option<String>, RunError> {
+    let Some(historical) = &settings.routing.historical else {
+        return Ok(None);
+    };
+    let topic = &historical.topic;
+    let asked = KafkaSettings {
+        topics: vec![topic.clone()],
+        ..wire::kafka_settings(settings)
+    };
+    let found = blocking(&asked, kafka::partitions).await?;
+    Ok(found.is_empty().then(|| {
+        format!("kafka.historical-data-topic: the cluster has no topic {topic}: create it, or correct the name")
+    }))
 }
 
 /// Tries until it works, fails for good, or nobody waits any more: a cluster or bucket that is down when the program

@@ -35,14 +35,14 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
 pub use self::leave::{REVOKE_DEADLINE, STOP_DEADLINE};
 pub use self::leaving::Leaving;
-pub use self::routing::Routing;
+pub use self::routing::{Historical, LateRule, Routing};
 pub use self::shape::{Reshape, Shape};
 
 use self::commit::Committing;
 use self::flow::{Flow, Shaping, Taken, Tools};
 use self::leave::Revoking;
 use self::leaving::AtWork;
-use crate::deliver::{Outcome, SpanIds, Writer, Written};
+use crate::deliver::{LateSink, Outcome, SpanIds, Writer, Written};
 use crate::failpoint;
 use crate::flush::Policy;
 use crate::metrics::{Health, Metrics};
@@ -71,6 +71,10 @@ pub struct Shared {
     pub reshape: Arc<Reshape>,
     /// When to flush.
     pub policy: Policy,
+    /// The topic whose partitions hold late records, and when those are flushed.
+    pub historical: Option<Arc<Historical>>,
+    /// Where late records go.
+    pub late: Arc<dyn LateSink>,
     /// Bytes that all column builders of one worker may hold.
     pub building_limit: u64,
     /// Records to take between two looks at everything else, at most.
@@ -158,6 +162,7 @@ impl<S: Source> Worker<S> {
         let writer = Writer::new(
             shared.runtime,
             shared.attempts,
+            shared.late,
             sender,
             shared.metrics.clone(),
         );
@@ -169,6 +174,7 @@ impl<S: Source> Worker<S> {
             tools: Tools {
                 shaping: Shaping::new(shared.shape),
                 policy: shared.policy,
+                historical: shared.historical,
                 budget: shared.budget,
                 metrics: shared.metrics,
                 writer,
