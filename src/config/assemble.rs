@@ -203,6 +203,7 @@ fn routing(r: &mut Reader<'_>) -> Routing {
     Routing {
         collections: listed.flatten(),
         historical: historical(r),
+        duplicates: r.text(&keys::DUPLICATES).map(Into::into),
     }
 }
 

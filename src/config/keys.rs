@@ -292,6 +292,16 @@ pub(super) static HISTORICAL_MAX_RECORDS: Key = Key::new(
 )
 .default("500000");
 
+pub(super) static DUPLICATES: Key = Key::new(
+    Section::Routing,
+    "committer.duplicate-handler-rocksdb-directory",
+    Kind::Path,
+    "Where this machine remembers events for 30 days; rows that repeat one (same project, collection, time and user) are dropped and counted. A row without time or user repeats none. Give copies on other machines the same path, and copies on one machine each its own. The store is not RocksDB: the name is the original's.",
+)
+.unset("repeats are kept")
+.example("/var/lib/alluvium/events")
+.shapes();
+
 pub(super) static HEAP_RATIO: Key = Key::new(
     Section::Memory,
     "memory.heap-ratio",
@@ -445,7 +455,7 @@ pub(super) static LOG_LEVEL: Key = Key::new(
 .default("info");
 
 /// The served keys, in the order of the documents.
-pub(super) static SERVED: [&Key; 45] = [
+pub(super) static SERVED: [&Key; 46] = [
     &STREAM_SOURCE,
     &DATA_FORMAT,
     &JSON_LAYOUT,
@@ -475,6 +485,7 @@ pub(super) static SERVED: [&Key; 45] = [
     &HISTORICAL_WORKER,
     &HISTORICAL_MAX_FLUSH,
     &HISTORICAL_MAX_RECORDS,
+    &DUPLICATES,
     &HEAP_RATIO,
     &MEMORY_MAX_SIZE,
     &TARGET,
@@ -495,10 +506,6 @@ pub(super) static SERVED: [&Key; 45] = [
 
 /// The keys of the original that do nothing here, or not yet.
 pub(super) static ORIGINAL: &[Key] = &[
-    Key::later(
-        "committer.duplicate-handler-rocksdb-directory",
-        "de-duplication of Avro records",
-    ),
     Key::later("kinesis.stream", "Kinesis source"),
     Key::later("kinesis.max-records-per-batch", "Kinesis source"),
     Key::later("kinesis.consumer-dynamodb-table", "Kinesis source"),

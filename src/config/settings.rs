@@ -159,12 +159,14 @@ pub struct Routing {
     pub collections: Option<Vec<String>>,
     /// What becomes of late records; there are none if `kafka.historical-data-topic` is not set.
     pub historical: Option<Historical>,
+    /// `committer.duplicate-handler-rocksdb-directory`: where events are remembered; if not set, repeats are kept.
+    pub duplicates: Option<PathBuf>,
 }
 
 impl Routing {
     /// Whether records may be left out of the target, so that a span may have no object there.
     pub fn leaves_out(&self) -> bool {
-        self.collections.is_some() || self.historical.is_some()
+        self.collections.is_some() || self.historical.is_some() || self.duplicates.is_some()
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::{Backoff, Late, LateError, LateSink, SpanId};
+use crate::duplicates::Gathering;
 use crate::metrics::Metrics;
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
@@ -23,13 +24,16 @@ pub struct Load {
     pub inserter: Option<Box<dyn Inserter>>,
     /// Its late records; never empty.
     pub late: Option<Late>,
+    /// The events of its rows, to be remembered once it is durable.
+    pub events: Option<Gathering>,
 }
 
 impl Load {
     /// Bytes of memory it holds.
     pub fn memory(&self) -> usize {
         let rows = self.inserter.as_ref().map_or(0, |i| i.staged().memory);
-        rows + self.late.as_ref().map_or(0, Late::memory)
+        let events = self.events.as_ref().map_or(0, Gathering::memory);
+        rows + events + self.late.as_ref().map_or(0, Late::memory)
     }
 }
 
@@ -114,6 +118,9 @@ impl Writer {
             if let (Outcome::Durable(_), Some(late)) = (&outcome, load.late) {
                 send_late(&span, late, &*sink, &metrics).await;
             }
+            if let (Outcome::Durable(_), Some(events)) = (&outcome, load.events) {
+                remember(&span, events).await;
+            }
             // The worker is gone only when it has stopped caring.
             let _ = reports.send(Written { span, id, outcome }).await;
         }))
@@ -178,6 +185,14 @@ async fn send_late(span: &Span, mut late: Late, sink: &dyn LateSink, metrics: &M
     let records = u64::try_from(late.len()).unwrap_or(u64::MAX);
     metrics.historical.inc_by(records);
     tracing::debug!(%span, records, "late records sent");
+}
+
+/// Stores the events of a durable span. Without them their repeats are kept: no reason to hold the span up.
+async fn remember(span: &Span, events: Gathering) {
+    let remembered = tokio::task::spawn_blocking(move || events.remember()).await;
+    if let Ok(Err(error)) = remembered {
+        tracing::warn!(%span, %error, "the events of a span are not remembered: repeats of them will be rows");
+    }
 }
 
 /// Counts a span that waits for its target, for as long as this lives: the wait may be abandoned.
@@ -247,6 +262,7 @@ mod tests {
         Load {
             inserter: Some(Box::new(inserter)),
             late: None,
+            events: None,
         }
     }
 

@@ -71,7 +71,7 @@ pub async fn replay(
         metrics.clone(),
         1,
         run::budget(settings)?,
-    );
+    )?;
     let mut from = part.from;
     for chunk in spans.chunks(SPANS_AT_A_TIME) {
         let to = chunk[chunk.len() - 1].to;

@@ -21,6 +21,7 @@ use crate::config::memory::{self, MemoryUnknown};
 use crate::config::settings::Settings;
 use crate::config::{Loaded, Recipe};
 use crate::deliver::Backoff;
+use crate::duplicates::Duplicates;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::registry::{self, Targets};
@@ -183,7 +184,7 @@ pub async fn run(
             metrics.clone(),
             workers,
             record_bytes,
-        )
+        )?
     };
     let partitions = found.partitions.len();
     tracing::info!(
@@ -210,6 +211,9 @@ pub async fn run(
 }
 
 /// What workers share, for so many of them, with so much memory for records.
+///
+/// # Errors
+/// If what is remembered of events cannot be opened.
 pub(crate) fn shared(
     loaded: &Loaded,
     targets: &Targets,
@@ -217,14 +221,15 @@ pub(crate) fn shared(
     metrics: Arc<Metrics>,
     workers: usize,
     record_bytes: u64,
-) -> Shared {
+) -> Result<Shared, RunError> {
     let settings = &loaded.settings;
     let deliveries = settings.flush.deliveries.get();
-    Shared {
+    Ok(Shared {
         shape: Arc::new(shape),
         reshape: reshape(loaded.recipe.clone(), targets.clone()),
         policy: wire::policy(settings),
         historical: wire::historical(settings).map(Arc::new),
+        duplicates: duplicates(settings)?,
         late: Arc::new(KafkaLate::new(wire::kafka_settings(settings))),
         building_limit: wire::building_limit(settings, record_bytes, workers),
         max_poll: settings.kafka.max_poll_records,
@@ -236,7 +241,14 @@ pub(crate) fn shared(
         ends: None,
         revoke_deadline: wire::revoke_deadline(settings),
         leaving: Arc::new(Leaving::new(workers)),
-    }
+    })
+}
+
+/// Opens what is remembered of events, if repeats are to be dropped.
+fn duplicates(settings: &Settings) -> Result<Option<Arc<Duplicates>>, RunError> {
+    let directory = settings.routing.duplicates.as_deref();
+    let opened = directory.map(Duplicates::open).transpose();
+    opened.map_err(|error| RunError::Configuration(error.to_string()))
 }
 
 /// The byte budget of this process.

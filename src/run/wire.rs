@@ -7,7 +7,7 @@ use crate::decode::json::{JsonSettings, Layout};
 use crate::flush::Policy;
 use crate::source::kafka::{Begin, KafkaSettings};
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::{Historical, LateRule, REVOKE_DEADLINE, Routing};
+use crate::worker::{EventFields, Historical, LateRule, REVOKE_DEADLINE, Routing};
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 2048;
@@ -80,6 +80,10 @@ pub(super) fn routing(settings: &Settings) -> Routing {
                 days: historical.outdated_days,
                 time_field: settings.columns.time.clone(),
             }),
+        events: settings.routing.duplicates.as_ref().map(|_| EventFields {
+            time: settings.columns.time.clone(),
+            user: settings.columns.user.clone(),
+        }),
     }
 }
 

@@ -83,6 +83,11 @@ pub fn event_time(value: &Value<'_>) -> Option<i64> {
     }
 }
 
+/// A value as the text that a table's column of text would have.
+pub fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
+    fit::text(value)
+}
+
 /// The types a user's column may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UserType {

@@ -35,7 +35,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
 pub use self::leave::{REVOKE_DEADLINE, STOP_DEADLINE};
 pub use self::leaving::Leaving;
-pub use self::routing::{Historical, LateRule, Routing};
+pub use self::routing::{EventFields, Historical, LateRule, Routing};
 pub use self::shape::{Reshape, Shape};
 
 use self::commit::Committing;
@@ -43,6 +43,7 @@ use self::flow::{Flow, Shaping, Taken, Tools};
 use self::leave::Revoking;
 use self::leaving::AtWork;
 use crate::deliver::{LateSink, Outcome, SpanIds, Writer, Written};
+use crate::duplicates::Duplicates;
 use crate::failpoint;
 use crate::flush::Policy;
 use crate::metrics::{Health, Metrics};
@@ -73,6 +74,8 @@ pub struct Shared {
     pub policy: Policy,
     /// The topic whose partitions hold late records, and when those are flushed.
     pub historical: Option<Arc<Historical>>,
+    /// What is remembered of events, if repeats are to be dropped.
+    pub duplicates: Option<Arc<Duplicates>>,
     /// Where late records go.
     pub late: Arc<dyn LateSink>,
     /// Bytes that all column builders of one worker may hold.
@@ -175,6 +178,7 @@ impl<S: Source> Worker<S> {
                 shaping: Shaping::new(shared.shape),
                 policy: shared.policy,
                 historical: shared.historical,
+                duplicates: shared.duplicates,
                 budget: shared.budget,
                 metrics: shared.metrics,
                 writer,

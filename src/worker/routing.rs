@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::duplicates::Key;
 use crate::flush::Policy;
 use crate::record::Row;
 use crate::table;
@@ -19,6 +20,34 @@ pub struct Routing {
     pub collections: Option<HashSet<String>>,
     /// Which records are late; none if there is no rule.
     pub late: Option<LateRule>,
+    /// Whether rows that repeat an event are dropped, and by what events are told.
+    pub events: Option<EventFields>,
+}
+
+/// The fields by which events of one table are told apart.
+#[derive(Clone, Debug)]
+pub struct EventFields {
+    /// When it was.
+    pub time: String,
+    /// Whom it is about.
+    pub user: String,
+}
+
+/// Where fields were last found in a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Places {
+    time: usize,
+    user: usize,
+}
+
+impl EventFields {
+    /// The event of a row; none if it lacks a time or a user that could be read.
+    pub(super) fn key(&self, row: &Row<'_>, places: &mut Places) -> Option<Key> {
+        let time = table::event_time(&row.value(&self.time, &mut places.time)?)?;
+        let user = row.value(&self.user, &mut places.user)?;
+        let user = table::text(&user)?;
+        Some(Key::of(row.project(), row.collection(), time, user))
+    }
 }
 
 /// Which records are late, and where they go.
@@ -55,14 +84,13 @@ pub(super) enum Way<'a> {
 }
 
 impl Routing {
-    /// The way of a row that was read from `topic`, in a span opened at `opened_ms`. `time_at` is where the time field was
-    /// last found.
+    /// The way of a row that was read from `topic`, in a span opened at `opened_ms`.
     pub(super) fn way(
         &self,
         row: &Row<'_>,
         topic: &str,
         opened_ms: i64,
-        time_at: &mut usize,
+        places: &mut Places,
     ) -> Way<'_> {
         let wanted = self.collections.as_ref();
         if wanted.is_some_and(|wanted| !wanted.contains(row.collection())) {
@@ -71,7 +99,7 @@ impl Routing {
         let Some(rule) = self.late.as_ref().filter(|rule| *rule.topic != *topic) else {
             return Way::Target;
         };
-        let time = row.value(&rule.time_field, time_at);
+        let time = row.value(&rule.time_field, &mut places.time);
         // Without a time, or with one that no table could read, it counts as of today.
         match time.as_ref().and_then(table::event_time).map(day) {
             Some(day) if rule.is_late(day, opened_ms) => Way::Late {

@@ -10,6 +10,7 @@ use prometheus::IntCounter;
 
 use super::letters::Letters;
 use crate::deliver::{Late, Load};
+use crate::duplicates::{Gathering, Key};
 use crate::flush::Policy;
 use crate::metrics::Metrics;
 use crate::record::{Partition, Record, Row, Span, Table};
@@ -48,6 +49,8 @@ pub(super) struct OpenSpan {
     waiting_since: Option<Duration>,
     /// Records of another day, on their way to the historical topic.
     late: Option<Late>,
+    /// The events of its rows, if repeats are dropped.
+    events: Option<Gathering>,
     /// Rows, dead letters and late records taken.
     records: u64,
     /// Whether the target gets anything.
@@ -62,7 +65,12 @@ pub(super) struct Making<'a> {
 }
 
 impl OpenSpan {
-    pub(super) fn new(inserter: Box<dyn Inserter>, opened: Duration, opened_ms: i64) -> Self {
+    pub(super) fn new(
+        inserter: Box<dyn Inserter>,
+        opened: Duration,
+        opened_ms: i64,
+        events: Option<Gathering>,
+    ) -> Self {
         Self {
             opened,
             opened_ms,
@@ -72,6 +80,7 @@ impl OpenSpan {
             letters: None,
             waiting_since: None,
             late: None,
+            events,
             records: 0,
             empty: true,
         }
@@ -117,6 +126,15 @@ impl OpenSpan {
             self.finish_letters()?;
         }
         Ok(full)
+    }
+
+    /// Whether the record repeats an event.
+    pub(super) fn repeats(&mut self, event: Key, record: &Record<'_>) -> Result<bool, TargetError> {
+        let Some(events) = &mut self.events else {
+            return Ok(false);
+        };
+        let repeats = events.repeats(event, record.position);
+        repeats.map_err(|error| TargetError::Unavailable(error.to_string()))
     }
 
     /// Keeps a record that goes to the topic `to` instead of the target.
@@ -216,7 +234,8 @@ impl OpenSpan {
         let building: usize = self.tables.iter().map(|t| t.builder.memory()).sum();
         let letters = self.letters.as_ref().map_or(0, |letters| letters.bytes());
         let building = to_u64(building + letters);
-        let late = self.late.as_ref().map_or(0, Late::memory);
+        let late = self.late.as_ref().map_or(0, Late::memory)
+            + self.events.as_ref().map_or(0, Gathering::memory);
         (
             building,
             building + to_u64(late + self.inserter.staged().memory),
@@ -234,6 +253,7 @@ impl OpenSpan {
             let late = self.late.map(|late| Load {
                 inserter: None,
                 late: Some(late),
+                events: None,
             });
             return Ok(late);
         }
@@ -242,6 +262,7 @@ impl OpenSpan {
         Ok(Some(Load {
             inserter: Some(self.inserter),
             late: self.late,
+            events: self.events,
         }))
     }
 }

@@ -16,11 +16,12 @@ use self::seal::InFlight;
 use super::budget::{Budget, Share};
 use super::clock::Clock;
 use super::refused::Refused;
-use super::routing::{self, Historical, Way};
+use super::routing::{self, Historical, Places, Way};
 use super::shape::Shape;
 use super::span::{Making, OpenSpan};
 use crate::decode::json::JsonDecoder;
 use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, Writer};
+use crate::duplicates::{Duplicates, Gathering};
 use crate::flush::{Policy, Reason};
 use crate::metrics::Metrics;
 #[cfg(test)]
@@ -31,8 +32,7 @@ use crate::record::{Partition, Position, Record, SpanStart};
 pub(super) struct Shaping {
     pub(super) shape: Arc<Shape>,
     decoder: JsonDecoder,
-    /// Where the time field was last found in a row.
-    time_at: usize,
+    places: Places,
 }
 
 impl Shaping {
@@ -41,7 +41,7 @@ impl Shaping {
         Self {
             shape,
             decoder,
-            time_at: 0,
+            places: Places::default(),
         }
     }
 }
@@ -51,6 +51,7 @@ pub(super) struct Tools {
     pub(super) shaping: Shaping,
     pub(super) policy: Policy,
     pub(super) historical: Option<Arc<Historical>>,
+    pub(super) duplicates: Option<Arc<Duplicates>>,
     pub(super) budget: Arc<Budget>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) writer: Writer,
@@ -236,7 +237,18 @@ impl Flow {
             opened: UNIX_EPOCH + Duration::from_millis(u64::try_from(opened_ms).unwrap_or(0)),
         };
         let inserter = self.shape(tools).target.begin(&start)?;
-        self.open = Some(OpenSpan::new(inserter, now, opened_ms));
+        let deduplicates = self.shape(tools).routing.events.is_some();
+        let duplicates = tools.duplicates.as_ref().filter(|_| deduplicates);
+        let events = duplicates.map(|duplicates| {
+            let first_time = !self.is_bound();
+            Gathering::new(
+                duplicates.clone(),
+                self.partition.clone(),
+                opened_ms,
+                first_time,
+            )
+        });
+        self.open = Some(OpenSpan::new(inserter, now, opened_ms, events));
         Ok(())
     }
 
@@ -260,7 +272,7 @@ impl Flow {
         let Shaping {
             shape,
             decoder,
-            time_at,
+            places,
         } = match &mut self.recorded {
             Some(recorded) => recorded,
             None => &mut tools.shaping,
@@ -274,7 +286,7 @@ impl Flow {
         let topic = record.origin.unwrap_or(self.partition.topic());
         let read_from = self.partition.topic();
         let (label, reason) = match decoder.decode(topic, record.payload) {
-            Ok(row) => match shape.routing.way(&row, read_from, open.opened_ms, time_at) {
+            Ok(row) => match shape.routing.way(&row, read_from, open.opened_ms, places) {
                 Way::Dropped(why) => {
                     tools.metrics.dropped.with_label_values(&[why]).inc();
                     return Ok(Gathered::Kept);
@@ -290,7 +302,19 @@ impl Flow {
                     return Ok(Gathered::Kept);
                 }
                 Way::Target => match self.refused.reason(from, row.project(), row.collection()) {
-                    None => return Ok(open.take_row(&row, bytes, now, &making)?.into()),
+                    None => {
+                        let fields = shape.routing.events.as_ref();
+                        let event = fields.and_then(|fields| fields.key(&row, places));
+                        if event.map_or(Ok(false), |event| open.repeats(event, record))? {
+                            tools
+                                .metrics
+                                .dropped
+                                .with_label_values(&["duplicate"])
+                                .inc();
+                            return Ok(Gathered::Kept);
+                        }
+                        return Ok(open.take_row(&row, bytes, now, &making)?.into());
+                    }
                     Some(reason) => ("target_rejected", format!("target_rejected: {reason}")),
                 },
             },

@@ -118,6 +118,7 @@ impl Bench {
             },
             policy,
             historical: None,
+            duplicates: None,
             late: Arc::new(SentBefore),
             building_limit: memory / 10,
             max_poll: 1000,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::plans::plan;
 use super::*;
 use crate::deliver::{Late, LateError, LateSink};
+use crate::duplicates::Duplicates;
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -68,19 +69,19 @@ fn wanted(names: &[&str]) -> Routing {
     let names = names.iter().map(|&name| name.to_owned());
     Routing {
         collections: Some(names.collect()),
-        late: None,
+        ..Routing::default()
     }
 }
 
 /// Days before yesterday are late, and so is tomorrow.
 fn late(topic: &str) -> Routing {
     Routing {
-        collections: None,
         late: Some(LateRule {
             topic: topic.into(),
             days: 1,
             time_field: "_time".into(),
         }),
+        ..Routing::default()
     }
 }
 
@@ -256,4 +257,112 @@ fn what_is_read_from_the_historical_topic_is_never_late_and_flushed_by_its_own_r
     bench.turn_until("number", |bench| bench.source.checkpoint(0) == Some(13));
     assert_eq!(bench.rows("a"), 13);
     assert_eq!(shelf.calls.load(Ordering::SeqCst), 0);
+}
+
+/// A worker that drops what repeats an event, with what it remembers and where it writes.
+fn forgetful(target: &MemoryTarget, duplicates: &Arc<Duplicates>) -> Bench {
+    let routing = Routing {
+        events: Some(EventFields {
+            time: "_time".into(),
+            user: "_user".into(),
+        }),
+        ..Routing::default()
+    };
+    let shape = shape(target, "the usual").routed(routing);
+    let duplicates = duplicates.clone();
+    let bench = Bench::parted(target.clone(), shape, policy(), 1 << 30, None, |shared| {
+        shared.duplicates = Some(duplicates);
+    });
+    bench.clock.advance(Duration::from_secs(100 * DAY));
+    bench
+}
+
+fn of_user(user: &str, time: u64) -> String {
+    format!(r#"{{"c":"a","_user":{user},"_time":{time}}}"#)
+}
+
+#[test]
+fn repeats_are_dropped_in_a_span_between_partitions_and_behind_a_restart() {
+    let (target, directory) = (MemoryTarget::new(), tempfile::tempdir().unwrap());
+    let duplicates = Duplicates::open(directory.path()).unwrap();
+    let mut bench = forgetful(&target, &duplicates);
+    let payloads = [
+        of_user("\"x\"", 1),
+        of_user("\"y\"", 1),
+        of_user("\"x\"", 1),
+        of_user("\"x\"", 2),
+        of_user("null", 1),
+        of_user("null", 1),
+        r#"{"c":"a","_user":"x"}"#.to_owned(),
+        r#"{"c":"a","_user":"x"}"#.to_owned(),
+        of_user("7", 1),
+        of_user("\"7\"", 1),
+        r#"{"c":"b","_user":"x","_time":1}"#.to_owned(),
+    ];
+    bench.source.produce(0, payloads.clone());
+    bench.source.assign(0, 0);
+    bench.turn().unwrap();
+    assert_eq!(dropped(&bench, "duplicate"), 2);
+    // The first span is on its way still.
+    bench.source.produce(1, payloads.clone());
+    bench.source.assign(1, 0);
+    bench.turn().unwrap();
+    assert_eq!(dropped(&bench, "duplicate"), 9);
+    bench.clock.advance(Duration::from_secs(60));
+    bench.turn_until("both", |bench| {
+        (0..2).all(|slot| bench.source.checkpoint(slot) == Some(11))
+    });
+    assert_eq!((bench.rows("a"), bench.rows("b")), (12, 1));
+    drop((bench, duplicates));
+    let duplicates = Duplicates::open(directory.path()).unwrap();
+    let mut bench = forgetful(&target, &duplicates);
+    bench.source.produce(2, payloads);
+    bench.source.assign(2, 0);
+    bench.turn().unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    bench.turn_until("the third", |bench| bench.source.checkpoint(2) == Some(11));
+    assert_eq!((bench.rows("a"), bench.rows("b")), (16, 1));
+    assert_eq!(
+        bench.worker.tools.budget.held(),
+        crate::flush::Held::default()
+    );
+}
+
+/// The original remembered a record before it was durable, and dropped it when it was read again.
+#[test]
+fn a_crash_never_drops_a_record() {
+    let payloads: Vec<_> = (0..20).map(|n| of_user(&(n % 15).to_string(), 5)).collect();
+    // Before the plan is stored, behind it, and behind the writing.
+    for crash in ["gathered", "planned", "written"] {
+        let (target, directory) = (MemoryTarget::new(), tempfile::tempdir().unwrap());
+        let duplicates = Duplicates::open(directory.path()).unwrap();
+        let mut bench = forgetful(&target, &duplicates);
+        bench.source.produce(0, payloads.clone());
+        bench.source.assign(0, 0);
+        bench.turn().unwrap();
+        let mut note = String::new();
+        if crash != "gathered" {
+            target.fail_commits(u64::from(crash == "planned"));
+            bench.clock.advance(Duration::from_secs(60));
+            bench.turn_until("attempt", |_| target.commit_attempts() > 0);
+            let stream = bench.source.0.borrow();
+            note = stream.committed.first().unwrap().1.note.clone();
+        }
+        if crash == "written" {
+            bench.turn_until("stored", |bench| bench.source.checkpoint(0) == Some(20));
+        }
+        drop((bench, duplicates));
+        assert_eq!(
+            target.rows(&Table::new("p", "a")),
+            if crash == "written" { 15 } else { 0 }
+        );
+        let duplicates = Duplicates::open(directory.path()).unwrap();
+        let mut bench = forgetful(&target, &duplicates);
+        bench.source.produce(0, payloads.clone());
+        bench.source.assign_with(0, 0, &note, 0);
+        bench.turn().unwrap();
+        bench.clock.advance(Duration::from_secs(60));
+        bench.turn_until("the end", |bench| bench.source.checkpoint(0) == Some(20));
+        assert_eq!(bench.rows("a"), 15, "{crash}");
+    }
 }

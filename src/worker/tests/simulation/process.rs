@@ -105,6 +105,7 @@ impl Process {
             shape: Arc::new(shape),
             policy,
             historical: None,
+            duplicates: None,
             late: Arc::new(SentBefore),
             building_limit: memory / 10,
             max_poll: usize::try_from(max_poll).unwrap(),
