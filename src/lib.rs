@@ -9,6 +9,7 @@
 //! * [`decode`]: payload bytes to a row;
 //! * [`table`]: rows to columns;
 //! * [`flush`]: when to seal a span;
+//! * [`duplicates`]: which events were there before;
 //! * [`deliver`]: write and commit, with retry;
 //! * [`worker`]: the loop that joins these;
 //!
@@ -20,6 +21,7 @@ pub mod source;
 pub mod decode;
 pub mod table;
 pub mod flush;
+pub mod duplicates;
 pub mod deliver;
 pub mod worker;
 

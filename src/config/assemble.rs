@@ -13,8 +13,8 @@ use super::keys::{self, CLIENT_PREFIX};
 use super::read::{self, Reader};
 use super::secret::{self, Secret};
 use super::settings::{
-    Admin, Columns, Credentials, Flush, JsonLayout, Kafka, Log, LogFormat, Memory, Offset, S3,
-    Settings, Source, Target, UserType,
+    Admin, Columns, Credentials, Flush, Historical, JsonLayout, Kafka, Log, LogFormat, Memory,
+    Offset, Routing, S3, Settings, Source, Target, UserType,
 };
 use crate::table::MISFIT;
 
@@ -32,6 +32,7 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
         kafka: kafka(r),
         flush: flush(r),
         columns,
+        routing: routing(r),
         memory: memory(r),
         target: target(r, custom_targets),
         store: jdbc::store(r),
@@ -193,6 +194,47 @@ fn columns(r: &mut Reader<'_>) -> Columns {
         }
     }
     columns
+}
+
+fn routing(r: &mut Reader<'_>) -> Routing {
+    let listed = r.parsed(&keys::WHITELISTED, |text| Ok(read::collections(text)));
+    if listed == Some(None) {
+        let why = "it has not two characters, one of them a letter";
+        without_effect(r, &keys::WHITELISTED, why);
+    }
+    Routing {
+        collections: listed.flatten(),
+        historical: historical(r),
+        duplicates: r.text(&keys::DUPLICATES).map(Into::into),
+    }
+}
+
+fn historical(r: &mut Reader<'_>) -> Option<Historical> {
+    let topic = r.parsed(&keys::HISTORICAL_TOPIC, read::topic);
+    let days = r.whole(&keys::OUTDATED_DAYS);
+    let worker = r.choice(&keys::HISTORICAL_WORKER, [("false", false), ("true", true)]);
+    let max_flush_age = r.duration(&keys::HISTORICAL_MAX_FLUSH);
+    let max_flush_records = r.whole(&keys::HISTORICAL_MAX_RECORDS).unwrap_or_default();
+    if topic.is_none() {
+        let why = "kafka.historical-data-topic is not set";
+        for key in [
+            &keys::OUTDATED_DAYS,
+            &keys::HISTORICAL_MAX_FLUSH,
+            &keys::HISTORICAL_MAX_RECORDS,
+        ] {
+            without_effect(r, key, why);
+        }
+        if worker == Some(true) {
+            without_effect(r, &keys::HISTORICAL_WORKER, why);
+        }
+    }
+    Some(Historical {
+        topic: topic?,
+        outdated_days: i64::try_from(days?).unwrap_or(i64::MAX),
+        worker: worker?,
+        max_flush_age,
+        max_flush_records,
+    })
 }
 
 fn memory(r: &mut Reader<'_>) -> Memory {

@@ -74,6 +74,10 @@ pub(super) enum Kind {
     Nodes,
     /// Comma-separated names of topics, and regular expressions that begin with `^`.
     Topics,
+    /// The name of a topic.
+    Topic,
+    /// Comma-separated names of anything.
+    Names,
     /// The template of an output's name.
     Template,
     /// A path of this machine.
@@ -99,6 +103,8 @@ pub(super) enum Section {
     Flushing,
     /// Columns with a role.
     Columns,
+    /// Which rows go to the target.
+    Routing,
     /// The byte budget.
     Memory,
     /// Where rows go and how they look.
@@ -122,6 +128,7 @@ impl Section {
         Self::Kafka,
         Self::Flushing,
         Self::Columns,
+        Self::Routing,
         Self::Memory,
         Self::Target,
         Self::S3,
@@ -137,6 +144,7 @@ impl Section {
             Self::Kafka => "Kafka",
             Self::Flushing => "Flushing",
             Self::Columns => "Columns",
+            Self::Routing => "Which rows go to the target",
             Self::Memory => "Memory",
             Self::Target => "Target",
             Self::S3 => "Target s3",
@@ -161,6 +169,8 @@ impl Kind {
             Self::Whole { unit, .. } => format!("whole number, {unit}"),
             Self::Nodes => "list of host[:port]".into(),
             Self::Topics => "list of topics".into(),
+            Self::Topic => "topic".into(),
+            Self::Names => "list of names".into(),
             Self::Template => "text with placeholders".into(),
             Self::Path => "path".into(),
             Self::Listen => "address:port or off".into(),
@@ -186,6 +196,8 @@ impl Kind {
             }
             Self::Nodes => "host or host:port, several with commas between".into(),
             Self::Topics => "names of topics with commas between; an entry that begins with ^ is a regular expression".into(),
+            Self::Topic => "the name of a topic".into(),
+            Self::Names => "names with commas between".into(),
             Self::Template => "text with placeholders in braces".into(),
             Self::Path => "a path".into(),
             Self::Listen => "an IP address with a port, or off".into(),

@@ -232,6 +232,76 @@ pub(super) static USER_FIELD_TYPE: Key = Key::new(
 .default("STRING")
 .shapes();
 
+pub(super) static WHITELISTED: Key = Key::new(
+    Section::Routing,
+    "database.whitelisted.collections",
+    Kind::Names,
+    "The collections whose rows are kept, with commas between; case and white space do not matter. Records of others are dropped and counted. As in the original, a value counts as not set unless it has more than one character, one of them a letter.",
+)
+.unset("all collections")
+.example("page_view,purchase")
+.shapes();
+
+pub(super) static HISTORICAL_TOPIC: Key = Key::new(
+    Section::Routing,
+    "kafka.historical-data-topic",
+    Kind::Topic,
+    "The topic that late records are sent to instead of the target. Records of this topic itself are never late.",
+)
+.unset("no record is late")
+.example("events-historical")
+.shapes();
+
+pub(super) static OUTDATED_DAYS: Key = Key::new(
+    Section::Routing,
+    "outdated.day.index",
+    Kind::Whole { least: 0, greatest: 36_500, unit: "days" },
+    "A record is late if its time field lies on a day (of UTC) more than so many days before the day its span was opened, or on a later day. One without a time that can be read is not.",
+)
+.default("1")
+.shapes();
+
+pub(super) static HISTORICAL_WORKER: Key = Key::new(
+    Section::Routing,
+    "historical.worker",
+    Kind::Choice {
+        words: &["false", "true"],
+        later: &[],
+    },
+    "Whether this program reads the topic of late records too and writes them to the target.",
+)
+.default("false");
+
+pub(super) static HISTORICAL_MAX_FLUSH: Key = Key::new(
+    Section::Routing,
+    "historical.max-flush-duration",
+    Kind::Duration,
+    "How long a row of the topic of late records may wait before its span is delivered; for all other topics, `middleware.max-flush-duration` says it.",
+)
+.default("30m");
+
+pub(super) static HISTORICAL_MAX_RECORDS: Key = Key::new(
+    Section::Routing,
+    "historical.max-flush-records",
+    Kind::Whole {
+        least: 1,
+        greatest: u64::MAX,
+        unit: "",
+    },
+    "A span of the topic of late records is delivered when it has about so many records.",
+)
+.default("500000");
+
+pub(super) static DUPLICATES: Key = Key::new(
+    Section::Routing,
+    "committer.duplicate-handler-rocksdb-directory",
+    Kind::Path,
+    "Where this machine remembers events for 30 days; rows that repeat one (same project, collection, time and user) are dropped and counted. A row without time or user repeats none. Give copies on other machines the same path, and copies on one machine each its own. The store is not RocksDB: the name is the original's.",
+)
+.unset("repeats are kept")
+.example("/var/lib/alluvium/events")
+.shapes();
+
 pub(super) static HEAP_RATIO: Key = Key::new(
     Section::Memory,
     "memory.heap-ratio",
@@ -484,6 +554,13 @@ pub(super) static SERVED: [&Key; 46] = [
     &USER_FIELD,
     &TIME_FIELD,
     &USER_FIELD_TYPE,
+    &WHITELISTED,
+    &HISTORICAL_TOPIC,
+    &OUTDATED_DAYS,
+    &HISTORICAL_WORKER,
+    &HISTORICAL_MAX_FLUSH,
+    &HISTORICAL_MAX_RECORDS,
+    &DUPLICATES,
     &HEAP_RATIO,
     &MEMORY_MAX_SIZE,
     &TARGET,
@@ -511,35 +588,6 @@ pub(super) static SERVED: [&Key; 46] = [
 
 /// The keys of the original that do nothing here, or not yet.
 pub(super) static ORIGINAL: &[Key] = &[
-    Key::later(
-        "committer.duplicate-handler-rocksdb-directory",
-        "de-duplication of Avro records",
-    ),
-    Key::later(
-        "database.whitelisted.collections",
-        "which collections are taken",
-    ),
-    Key::later(
-        "historical.worker",
-        "late records are consumed in the same process",
-    )
-    .harmless("false"),
-    Key::later(
-        "kafka.historical-data-topic",
-        "late records are sent to this topic",
-    ),
-    Key::later(
-        "outdated.day.index",
-        "days of lateness that still are real time",
-    ),
-    Key::later(
-        "historical.max-flush-duration",
-        "flushing of late records, by age",
-    ),
-    Key::later(
-        "historical.max-flush-records",
-        "flushing of late records, by number",
-    ),
     Key::later("kinesis.stream", "Kinesis source"),
     Key::later("kinesis.max-records-per-batch", "Kinesis source"),
     Key::later("kinesis.consumer-dynamodb-table", "Kinesis source"),

@@ -22,6 +22,8 @@ pub struct Settings {
     pub flush: Flush,
     /// Columns with a role.
     pub columns: Columns,
+    /// Which rows go to the target.
+    pub routing: Routing,
     /// What the byte budget is made from; see [`super::memory::budget`].
     pub memory: Memory,
     /// Where rows go.
@@ -151,6 +153,39 @@ pub enum UserType {
     Integer,
     /// A 64-bit floating-point number.
     Double,
+}
+
+/// Which rows go to the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// `database.whitelisted.collections`, in lower case; all if not set.
+    pub collections: Option<Vec<String>>,
+    /// What becomes of late records; there are none if `kafka.historical-data-topic` is not set.
+    pub historical: Option<Historical>,
+    /// `committer.duplicate-handler-rocksdb-directory`: where events are remembered; if not set, repeats are kept.
+    pub duplicates: Option<PathBuf>,
+}
+
+impl Routing {
+    /// Whether records may be left out of the target, so that a span may have no object there.
+    pub fn leaves_out(&self) -> bool {
+        self.collections.is_some() || self.historical.is_some() || self.duplicates.is_some()
+    }
+}
+
+/// What becomes of late records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Historical {
+    /// `kafka.historical-data-topic`.
+    pub topic: String,
+    /// `outdated.day.index`.
+    pub outdated_days: i64,
+    /// `historical.worker`: whether the topic is read too.
+    pub worker: bool,
+    /// `historical.max-flush-duration`.
+    pub max_flush_age: Duration,
+    /// `historical.max-flush-records`.
+    pub max_flush_records: u64,
 }
 
 /// What the byte budget is made from.

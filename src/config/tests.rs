@@ -510,6 +510,59 @@ fn nodes_topics_and_endpoints_as_they_come() {
 }
 
 #[test]
+fn whitelisted_collections_as_they_come() {
+    let listed = |value: &str| {
+        let text = format!("database.whitelisted.collections={value}\n");
+        (settings(&text).routing.collections, warnings(&text).len())
+    };
+    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    assert_eq!(listed(""), (None, 0));
+    assert_eq!(
+        listed(" Page View , b,,\t\u{c4} "),
+        (names(&["pageview", "b", "\u{e4}"]), 0)
+    );
+    // As in the original: all are taken then, but not without a word.
+    for ignored in ["*", "a", "12", ",,", "a "] {
+        assert_eq!(listed(ignored), (None, 1), "{ignored}");
+    }
+    assert_eq!(listed("a,"), (names(&["a"]), 0));
+}
+
+#[test]
+fn late_records_have_a_topic_or_there_are_none() {
+    let read = |text: &str| (settings(text).routing.historical, warnings(text).len());
+    assert_eq!(read("historical.worker=false\n"), (None, 0));
+    assert_eq!(
+        read("historical.worker=true\noutdated.day.index=3\n"),
+        (None, 2)
+    );
+    let (historical, warnings) = read(
+        "kafka.historical-data-topic=old\noutdated.day.index=0\nhistorical.worker=TRUE\n\
+         historical.max-flush-duration=5m\nhistorical.max-flush-records=7\n",
+    );
+    assert_eq!(warnings, 0);
+    let expected = settings::Historical {
+        topic: "old".into(),
+        outdated_days: 0,
+        worker: true,
+        max_flush_age: Duration::from_secs(300),
+        max_flush_records: 7,
+    };
+    assert_eq!(historical, Some(expected));
+    let (historical, _) = read("kafka.historical-data-topic=old\n");
+    let historical = historical.unwrap();
+    assert_eq!((historical.outdated_days, historical.worker), (1, false));
+    for (key, value) in [
+        ("kafka.historical-data-topic", "^old"),
+        ("kafka.historical-data-topic", "a,b"),
+        ("outdated.day.index", "-1"),
+        ("historical.worker", "yes"),
+    ] {
+        assert_eq!(problems_of(key, value).len(), 1, "{key}={value}");
+    }
+}
+
+#[test]
 fn custom_targets_get_their_own_keys() {
     let text = LEAST.replace(
         "target=file\ntarget.file.directory=/d\n",

@@ -18,6 +18,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its payload; `None` is a tombstone.
     pub payload: Option<&'a [u8]>,
+    /// The topic it was first sent to, if it has come to this one by way of the historical topic: its table is that one's.
+    pub origin: Option<&'a str>,
 }
 
 impl Record<'_> {

@@ -53,6 +53,8 @@ mod types;
 pub use builder::TableBuilder;
 pub use types::{ColumnType, UnknownType};
 
+use crate::record::Value;
+
 /// The name of the map column that keeps values no column could hold.
 pub const MISFIT: &str = "_misfit";
 
@@ -71,6 +73,19 @@ pub struct ColumnSettings {
     pub user_field: String,
     /// The type of the user's column.
     pub user_type: UserType,
+}
+
+/// The time in milliseconds that a table's time column would have for this value, exact or rounded.
+pub fn event_time(value: &Value<'_>) -> Option<i64> {
+    match fit::timestamp(value) {
+        fit::Fit::Exact(time) | fit::Fit::Rounded(time) => Some(time),
+        fit::Fit::None => None,
+    }
+}
+
+/// A value as the text that a table's column of text would have.
+pub fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
+    fit::text(value)
 }
 
 /// The types a user's column may have.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use alluvium_target::Target;
 
+use super::routing::Routing;
 use crate::decode::json::JsonSettings;
 use crate::deliver::Print;
 use crate::table::ColumnSettings;
@@ -26,6 +27,7 @@ pub struct Shape {
     pub(super) target: Arc<dyn Target>,
     pub(super) columns: Arc<ColumnSettings>,
     pub(super) json: JsonSettings,
+    pub(super) routing: Arc<Routing>,
 }
 
 impl Shape {
@@ -43,6 +45,16 @@ impl Shape {
             target,
             columns: Arc::new(columns),
             json,
+            routing: Arc::default(),
+        }
+    }
+
+    /// The same, but not all rows go to the target. What `routing` is made of must be in the settings.
+    #[must_use]
+    pub fn routed(self, routing: Routing) -> Self {
+        Self {
+            routing: Arc::new(routing),
+            ..self
         }
     }
 

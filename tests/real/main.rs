@@ -17,6 +17,7 @@ mod checks;
 mod cost;
 mod end_to_end;
 mod failures;
+mod historical;
 mod poison;
 mod readers;
 mod recover;

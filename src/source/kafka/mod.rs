@@ -8,6 +8,7 @@ mod asks;
 mod assign;
 mod client;
 mod context;
+mod late;
 mod part;
 mod questions;
 mod slots;
@@ -30,6 +31,7 @@ use super::{Checkpoint, Event, Slot, Source, SourceError};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Position, Record};
 
+pub use self::late::{KafkaLate, ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC};
 pub use self::part::PartReader;
 pub use self::questions::{checkpoints, ends, is_gap, oldest, partitions, store};
 
@@ -60,6 +62,8 @@ pub struct KafkaSettings {
     pub session_timeout: Duration,
     /// How long a request to a broker may take.
     pub request_timeout: Duration,
+    /// The topic of late records, which say in headers where they came from.
+    pub historical_topic: Option<String>,
     /// Bytes of records librdkafka may fetch ahead, for each worker; at least 1 MiB.
     pub prefetch_bytes: usize,
     /// Properties for librdkafka as they are. May hold secrets.
@@ -277,8 +281,9 @@ impl KafkaSource {
     }
 }
 
-/// A message as a record.
-fn record<'a>(message: &'a BorrowedMessage<'_>) -> Record<'a> {
+/// A message as a record. Only in the historical topic its headers are looked at.
+fn record<'a>(message: &'a BorrowedMessage<'_>, historical_topic: Option<&str>) -> Record<'a> {
+    let is_late = historical_topic.is_some_and(|topic| topic == message.topic());
     let timestamp = match message.timestamp() {
         Timestamp::NotAvailable => None,
         Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
@@ -288,6 +293,7 @@ fn record<'a>(message: &'a BorrowedMessage<'_>) -> Record<'a> {
         timestamp,
         key: message.key(),
         payload: message.payload(),
+        origin: is_late.then(|| late::origin(message)).flatten(),
     }
 }
 
@@ -313,7 +319,7 @@ impl Source for KafkaSource {
                 None => break,
                 Some(Ok(message)) => {
                     let (topic, number) = (message.topic(), message.partition());
-                    let record = record(&message);
+                    let record = record(&message, self.settings.historical_topic.as_deref());
                     let Some(slot) = self.slots.find(topic, number) else {
                         continue;
                     };

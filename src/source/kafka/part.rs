@@ -13,7 +13,10 @@ use crate::record::{Partition, Position, Record};
 use crate::source::SourceError;
 
 /// A consumer of one partition that joins no group and commits nothing.
-pub struct PartReader(BaseConsumer);
+pub struct PartReader {
+    client: BaseConsumer,
+    historical_topic: Option<String>,
+}
 
 impl PartReader {
     /// Begins at `from`.
@@ -30,7 +33,11 @@ impl PartReader {
         client
             .assign(&list)
             .map_err(|error| SourceError::Unavailable(error.to_string()))?;
-        Ok(Self(client))
+        let historical_topic = settings.historical_topic.clone();
+        Ok(Self {
+            client,
+            historical_topic,
+        })
     }
 
     /// Waits up to `wait` for a record and hands it over. Breaks off if there is none, or if `take` does.
@@ -42,9 +49,9 @@ impl PartReader {
         wait: Duration,
         take: impl FnOnce(Record<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, SourceError> {
-        match self.0.poll(wait) {
+        match self.client.poll(wait) {
             None => Ok(ControlFlow::Break(())),
-            Some(Ok(message)) => Ok(take(record(&message))),
+            Some(Ok(message)) => Ok(take(record(&message, self.historical_topic.as_deref()))),
             Some(Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ))) => Err(SourceError::Unavailable(

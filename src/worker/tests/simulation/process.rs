@@ -12,6 +12,7 @@ use super::source::SimSource;
 use super::store::SimTarget;
 use super::world::Shared as World;
 use crate::decode::json::{JsonSettings, Layout};
+use crate::deliver::SentBefore;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::source::Source;
@@ -103,6 +104,9 @@ impl Process {
             reshape: Arc::new(|_| Err("all have the same settings".into())),
             shape: Arc::new(shape),
             policy,
+            historical: None,
+            duplicates: None,
+            late: Arc::new(SentBefore),
             building_limit: memory / 10,
             max_poll: usize::try_from(max_poll).unwrap(),
             budget: budget.clone(),
