@@ -57,6 +57,8 @@ pub(super) fn column_settings(settings: &Settings) -> ColumnSettings {
             settings::UserType::Integer => UserType::Integer,
             settings::UserType::Double => UserType::Double,
         },
+        zone: settings.source.zone,
+        objects: settings.source.objects,
     }
 }
 

@@ -45,13 +45,16 @@
 mod builder;
 mod column;
 mod fit;
+mod infer;
 mod misfits;
 mod number;
 mod time;
 mod types;
+mod zone;
 
 pub use builder::TableBuilder;
 pub use types::{ColumnType, UnknownType};
+pub use zone::{UnknownZone, Zone};
 
 /// The name of the map column that keeps values no column could hold.
 pub const MISFIT: &str = "_misfit";
@@ -71,6 +74,38 @@ pub struct ColumnSettings {
     pub user_field: String,
     /// The type of the user's column.
     pub user_type: UserType,
+    /// Where clocks show the times in strings that name no zone.
+    pub zone: Zone,
+    /// What objects become.
+    pub objects: Objects,
+}
+
+impl ColumnSettings {
+    fn rules(&self) -> Rules {
+        Rules {
+            zone: self.zone,
+            objects: self.objects,
+        }
+    }
+}
+
+/// What objects become in columns whose type nobody has given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Objects {
+    /// A map to values of one type; what is nested in it, or in a list, is JSON text.
+    #[default]
+    Map,
+    /// A struct, of whatever is nested in it.
+    Struct,
+    /// JSON text.
+    Text,
+}
+
+/// How values are read.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    zone: Zone,
+    objects: Objects,
 }
 
 /// The types a user's column may have.
@@ -85,6 +120,17 @@ pub enum UserType {
     /// Text.
     #[default]
     String,
+}
+
+impl From<UserType> for ColumnType {
+    fn from(user: UserType) -> Self {
+        match user {
+            UserType::Double => Self::Double,
+            UserType::Integer => Self::Integer,
+            UserType::Long => Self::Bigint,
+            UserType::String => Self::String,
+        }
+    }
 }
 
 #[cfg(test)]

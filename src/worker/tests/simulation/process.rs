@@ -15,7 +15,7 @@ use crate::decode::json::{JsonSettings, Layout};
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::source::Source;
-use crate::table::{ColumnSettings, UserType};
+use crate::table::{ColumnSettings, Objects, UserType, Zone};
 use crate::worker::flow::Flow;
 use crate::worker::{Budget, Clock, Ends, Leaving, REVOKE_DEADLINE, Shape, Shared, Worker};
 
@@ -204,6 +204,8 @@ fn shape(target: Arc<SimTarget>) -> Shape {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     };
     let json = JsonSettings {
         layout: Layout::Plain,
