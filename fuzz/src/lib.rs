@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alluvium::decode::json::{JsonDecoder, JsonSettings, Layout};
-use alluvium::table::{ColumnSettings, TableBuilder, UserType};
+use alluvium::table::{ColumnSettings, Objects, TableBuilder, UserType, Zone};
 
 /// Decodes each line of `input` and appends it; takes a batch at empty lines and at the end.
 ///
@@ -21,6 +21,8 @@ pub fn records(layout: Layout, input: &[u8]) {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::Long,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     });
     let mut table = TableBuilder::new(&settings, 0);
     let mut expected = 0;

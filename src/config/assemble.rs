@@ -16,7 +16,7 @@ use super::settings::{
     Admin, Columns, Credentials, Flush, Historical, JsonLayout, Kafka, Log, LogFormat, Memory,
     Offset, Routing, S3, Settings, Source, Target, UserType,
 };
-use crate::table::MISFIT;
+use crate::table::{MISFIT, Objects, Zone};
 
 /// The settings, with stand-ins where the reader found a problem; nothing if there is no stand-in.
 pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<Settings> {
@@ -75,15 +75,27 @@ fn source(r: &mut Reader<'_>) -> Source {
         Some(JsonLayoutWord::Fabric) | None => JsonLayout::Fabric,
     };
     if word.is_some() && !matches!(layout, JsonLayout::Plain { .. }) {
-        for key in [&keys::PROJECT, &keys::COLLECTION_FIELD] {
+        for key in [&keys::PROJECT, &keys::COLLECTION_FIELD, &keys::JSON_NESTED] {
             let fix = "remove it, or set source.data-format.json.layout=PLAIN";
             contradiction(r, key, "only the layout PLAIN reads it", fix);
         }
     }
+    let nested = [
+        ("map", Objects::Map),
+        ("struct", Objects::Struct),
+        ("text", Objects::Text),
+    ];
+    let objects = r.choice(&keys::JSON_NESTED, nested);
+    let zone = r.parsed(&keys::TIME_ZONE, |name| {
+        name.parse::<Zone>()
+            .map_err(|error| format!("is refused: {error}"))
+    });
     let max_record_size = r.size(&keys::MAX_RECORD_SIZE).unwrap_or_default();
     Source {
         layout,
         max_record_size: usize::try_from(max_record_size).unwrap_or(usize::MAX),
+        objects: objects.unwrap_or_default(),
+        zone: zone.unwrap_or(Zone::UTC),
     }
 }
 

@@ -123,7 +123,7 @@ pub(super) enum Section {
 
 impl Section {
     /// All sections in the order of the documents, without [`Section::Original`].
-    pub(super) const SERVED: [Self; 10] = [
+    pub(super) const SERVED: [Self; 11] = [
         Self::Source,
         Self::Kafka,
         Self::Flushing,

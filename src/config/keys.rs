@@ -53,6 +53,25 @@ pub(super) static COLLECTION_FIELD: Key = Key::new(
 .example("event_type")
 .shapes();
 
+pub(super) static JSON_NESTED: Key = Key::new(
+    Section::Source,
+    "source.data-format.json.nested",
+    Kind::Choice { words: &["map", "struct", "text"], later: &[] },
+    "Layout `PLAIN` only: what an object within a record becomes. `map`: a map to values of one type, in which what is nested is JSON text. `struct`: a struct, of whatever is nested in it. `text`: JSON text.",
+)
+.default("map")
+.shapes();
+
+pub(super) static TIME_ZONE: Key = Key::new(
+    Section::Source,
+    "source.time-zone",
+    Kind::Text,
+    "The zone of the IANA database in which times in strings are that name no zone.",
+)
+.default("UTC")
+.example("Europe/Istanbul")
+.shapes();
+
 pub(super) static MAX_RECORD_SIZE: Key = Key::new(
     Section::Source,
     "source.max-record-size",
@@ -530,10 +549,12 @@ pub(super) static LOG_LEVEL: Key = Key::new(
 .default("info");
 
 /// The served keys, in the order of the documents.
-pub(super) static SERVED: [&Key; 46] = [
+pub(super) static SERVED: [&Key; 55] = [
     &STREAM_SOURCE,
     &DATA_FORMAT,
     &JSON_LAYOUT,
+    &JSON_NESTED,
+    &TIME_ZONE,
     &PROJECT,
     &COLLECTION_FIELD,
     &MAX_RECORD_SIZE,

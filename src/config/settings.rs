@@ -10,6 +10,7 @@ use std::time::Duration;
 use alluvium_objects::ObjectSettings;
 
 use super::secret::Secret;
+use crate::table::{Objects, Zone};
 
 /// Everything that is configured. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -46,6 +47,10 @@ pub struct Source {
     pub layout: JsonLayout,
     /// `source.max-record-size`: payloads of more bytes become dead letters.
     pub max_record_size: usize,
+    /// `source.data-format.json.nested`: what objects within a record become.
+    pub objects: Objects,
+    /// `source.time-zone`.
+    pub zone: Zone,
 }
 
 /// Where a JSON record says its table.

@@ -64,6 +64,8 @@ pub(super) fn column_settings(settings: &Settings) -> ColumnSettings {
             settings::UserType::Integer => UserType::Integer,
             settings::UserType::Double => UserType::Double,
         },
+        zone: settings.source.zone,
+        objects: settings.source.objects,
     }
 }
 
@@ -79,10 +81,12 @@ pub(super) fn routing(settings: &Settings) -> Routing {
                 topic: historical.topic.as_str().into(),
                 days: historical.outdated_days,
                 time_field: settings.columns.time.clone(),
+                zone: settings.source.zone,
             }),
         events: settings.routing.duplicates.as_ref().map(|_| EventFields {
             time: settings.columns.time.clone(),
             user: settings.columns.user.clone(),
+            zone: settings.source.zone,
         }),
     }
 }

@@ -45,13 +45,18 @@
 mod builder;
 mod column;
 mod fit;
+mod infer;
 mod misfits;
 mod number;
 mod time;
 mod types;
+mod zone;
 
 pub use builder::TableBuilder;
 pub use types::{ColumnType, UnknownType};
+pub use zone::{UnknownZone, Zone};
+
+use std::borrow::Cow;
 
 use crate::record::Value;
 
@@ -73,19 +78,54 @@ pub struct ColumnSettings {
     pub user_field: String,
     /// The type of the user's column.
     pub user_type: UserType,
+    /// Where clocks show the times in strings that name no zone.
+    pub zone: Zone,
+    /// What objects become.
+    pub objects: Objects,
 }
 
-/// The time in milliseconds that a table's time column would have for this value, exact or rounded.
-pub fn event_time(value: &Value<'_>) -> Option<i64> {
-    match fit::timestamp(value) {
+impl ColumnSettings {
+    fn rules(&self) -> Rules {
+        Rules {
+            zone: self.zone,
+            objects: self.objects,
+        }
+    }
+}
+
+/// What objects become in columns whose type nobody has given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Objects {
+    /// A map to values of one type; what is nested in it, or in a list, is JSON text.
+    #[default]
+    Map,
+    /// A struct, of whatever is nested in it.
+    Struct,
+    /// JSON text.
+    Text,
+}
+
+/// How values are read.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    zone: Zone,
+    objects: Objects,
+}
+
+/// The time in milliseconds that a table's time column would have for this value, exact or rounded, in `zone` if it is a string
+/// that names none.
+pub fn event_time(value: &Value<'_>, zone: Zone) -> Option<i64> {
+    match fit::timestamp(value, zone) {
         fit::Fit::Exact(time) | fit::Fit::Rounded(time) => Some(time),
         fit::Fit::None => None,
     }
 }
 
 /// A value as the text that a table's column of text would have.
-pub fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
+pub fn text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
     fit::text(value)
+        .map(Cow::Borrowed)
+        .or_else(|| fit::made_text(value).map(Cow::Owned))
 }
 
 /// The types a user's column may have.
@@ -100,6 +140,17 @@ pub enum UserType {
     /// Text.
     #[default]
     String,
+}
+
+impl From<UserType> for ColumnType {
+    fn from(user: UserType) -> Self {
+        match user {
+            UserType::Double => Self::Double,
+            UserType::Integer => Self::Integer,
+            UserType::Long => Self::Bigint,
+            UserType::String => Self::String,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::duplicates::Key;
 use crate::flush::Policy;
 use crate::record::Row;
-use crate::table;
+use crate::table::{self, Zone};
 
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
@@ -31,6 +31,8 @@ pub struct EventFields {
     pub time: String,
     /// Whom it is about.
     pub user: String,
+    /// Of times in strings that name none.
+    pub zone: Zone,
 }
 
 /// Where fields were last found in a row.
@@ -43,10 +45,11 @@ pub(super) struct Places {
 impl EventFields {
     /// The event of a row; none if it lacks a time or a user that could be read.
     pub(super) fn key(&self, row: &Row<'_>, places: &mut Places) -> Option<Key> {
-        let time = table::event_time(&row.value(&self.time, &mut places.time)?)?;
+        let time = row.value(&self.time, &mut places.time)?;
+        let time = table::event_time(&time, self.zone)?;
         let user = row.value(&self.user, &mut places.user)?;
         let user = table::text(&user)?;
-        Some(Key::of(row.project(), row.collection(), time, user))
+        Some(Key::of(row.project(), row.collection(), time, &user))
     }
 }
 
@@ -59,6 +62,8 @@ pub struct LateRule {
     pub days: i64,
     /// The field that says when a record's event was.
     pub time_field: String,
+    /// Of times in strings that name none. Days are those of UTC all the same.
+    pub zone: Zone,
 }
 
 /// How the historical topic's own partitions are flushed, where they are read.
@@ -101,7 +106,8 @@ impl Routing {
         };
         let time = row.value(&rule.time_field, &mut places.time);
         // Without a time, or with one that no table could read, it counts as of today.
-        match time.as_ref().and_then(table::event_time).map(day) {
+        let time = time.and_then(|time| table::event_time(&time, rule.zone));
+        match time.map(day) {
             Some(day) if rule.is_late(day, opened_ms) => Way::Late {
                 to: &rule.topic,
                 day,
@@ -134,6 +140,7 @@ mod tests {
             topic: "h".into(),
             days,
             time_field: "t".into(),
+            zone: Zone::UTC,
         }
     }
 

@@ -14,7 +14,7 @@ use super::*;
 use crate::decode::json::{JsonSettings, Layout};
 use crate::deliver::SentBefore;
 use crate::record::{Position, Table};
-use crate::table::{ColumnSettings, UserType};
+use crate::table::{ColumnSettings, Objects, UserType, Zone};
 
 /// A worker on scripted parts, turned by hand.
 struct Bench {
@@ -59,6 +59,8 @@ fn columns() -> ColumnSettings {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     }
 }
 

@@ -80,6 +80,7 @@ fn late(topic: &str) -> Routing {
             topic: topic.into(),
             days: 1,
             time_field: "_time".into(),
+            zone: Zone::UTC,
         }),
         ..Routing::default()
     }
@@ -265,6 +266,7 @@ fn forgetful(target: &MemoryTarget, duplicates: &Arc<Duplicates>) -> Bench {
         events: Some(EventFields {
             time: "_time".into(),
             user: "_user".into(),
+            zone: Zone::UTC,
         }),
         ..Routing::default()
     };

@@ -31,6 +31,8 @@ pub enum LineLayout {
     /// A time column that holds something other than numbers, dates or times stays in `properties`.
     Rakam,
     /// An object of all columns that are not null. Dates and times are ISO-8601.
+    ///
+    /// In either layout, objects within columns leave out null fields, lists and maps keep null values.
     Flat,
 }
 

@@ -16,7 +16,7 @@ use crate::deliver::SentBefore;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::source::Source;
-use crate::table::{ColumnSettings, UserType};
+use crate::table::{ColumnSettings, Objects, UserType, Zone};
 use crate::worker::flow::Flow;
 use crate::worker::{Budget, Clock, Ends, Leaving, REVOKE_DEADLINE, Shape, Shared, Worker};
 
@@ -208,6 +208,8 @@ fn shape(target: Arc<SimTarget>) -> Shape {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     };
     let json = JsonSettings {
         layout: Layout::Plain,
