@@ -450,7 +450,7 @@ pub(super) static STORE_URL: Key = Key::new(
     Section::Catalog,
     "metadata.store.jdbc.url",
     Kind::Jdbc,
-    "The database that keeps which columns tables have: [catalog.md](catalog.md). `jdbc:` may be left out. User and password may be in it, `user:password@` before the host or `?user=…&password=…` at the end. TLS by `sslmode` and `sslrootcert` (PostgreSQL), `sslMode` (MySQL).",
+    "The database that keeps which columns tables have (docs/catalog.md). `jdbc:` may be left out. User and password may be in it, `user:password@` before the host or `?user=…&password=…` at the end. TLS by `sslmode` and `sslrootcert` (PostgreSQL), `sslMode` (MySQL).",
 )
 .secret()
 .unset("columns are decided in memory")

@@ -133,6 +133,8 @@ async fn every_type_comes_back(open: Open<'_>) {
         .collect();
     open().add_columns("all", "types", &columns).await.unwrap();
     let stored = open().table("all", "types").await.unwrap().unwrap();
+    let together = stored.iter().all(|c| c.added_ms == stored[0].added_ms);
+    assert!(together, "added together, at one time: {stored:?}");
     let stored: Vec<_> = stored
         .iter()
         .map(|column| (column.name.clone(), column.kind.clone()))

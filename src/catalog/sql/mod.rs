@@ -146,8 +146,10 @@ impl SqlCatalog {
         let mut work = self.database.begin().await?;
         let id = self.lock_table(&mut work, table).await?;
         let known = self.read_within(&mut work, table).await?;
+        // One time for all: they are one change.
+        let now = now_ms();
         for (name, kind) in missing(&known, wanted) {
-            let inserted = self.insert_column(&mut work, id, name, kind).await;
+            let inserted = self.insert_column(&mut work, id, (name, kind), now).await;
             inserted.map_err(|failure| match failure {
                 Failure::TooMuch(why) => table.refuse(name, why).into(),
                 Failure::Taken(_) => Failure::Taken(name.clone()),
@@ -214,8 +216,8 @@ impl SqlCatalog {
         &self,
         work: &mut Work,
         table_id: i64,
-        name: &str,
-        kind: &ColumnType,
+        (name, kind): (&str, &ColumnType),
+        added_ms: i64,
     ) -> Result<(), Failure> {
         let kind = kind.to_string();
         let mut names = vec!["table_id", "column_name", "data_type"];
@@ -226,7 +228,7 @@ impl SqlCatalog {
         ];
         if self.shape.column_times {
             names.push("create_time");
-            values.push(Value::Number(now_ms()));
+            values.push(Value::Number(added_ms));
         }
         let insert = format!(
             "INSERT INTO {{columns}} ({}) VALUES ({})",
