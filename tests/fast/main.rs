@@ -17,4 +17,5 @@ mod delivery;
 mod formats;
 mod names;
 mod repair;
+mod repeats;
 mod seen;
