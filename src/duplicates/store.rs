@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use fjall::compaction::filter::{
     CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
 };
+use fjall::config::{PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use super::{DuplicatesError, Key, REMEMBERED_MS, Seen};
@@ -19,7 +20,7 @@ const NAME: &str = "alluvium-events";
 /// Blocks read from files that are kept in memory.
 const CACHE_BYTES: u64 = 16 << 20;
 /// Events in memory before they go to a file.
-const BUFFER_BYTES: u64 = 8 << 20;
+const BUFFER_BYTES: u64 = 4 << 20;
 /// The journal of what is in no file yet, on disk.
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// Events of one write.
@@ -44,7 +45,6 @@ impl Store {
             .with_compaction_filter_factories(Arc::new(move |_| Some(old.clone())))
             .open();
         let made = opened.and_then(|database| {
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(BUFFER_BYTES);
             let events = database.keyspace("events", options)?;
             Ok((database, events))
         });
@@ -93,6 +93,16 @@ impl Store {
         self.events.major_compact().unwrap();
         self.events.len().unwrap()
     }
+}
+
+/// Nothing that grows with the store stays in memory but what the cache has room for.
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(BUFFER_BYTES)
+        .filter_block_pinning_policy(PinningPolicy::all(false))
+        .index_block_pinning_policy(PinningPolicy::all(false))
+        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .index_block_partitioning_policy(PartitioningPolicy::all(true))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -42,17 +42,6 @@ pub(super) struct Places {
     user: usize,
 }
 
-impl EventFields {
-    /// The event of a row; none if it lacks a time or a user that could be read.
-    pub(super) fn key(&self, row: &Row<'_>, places: &mut Places) -> Option<Key> {
-        let time = row.value(&self.time, &mut places.time)?;
-        let time = table::event_time(&time, self.zone)?;
-        let user = row.value(&self.user, &mut places.user)?;
-        let user = table::text(&user)?;
-        Some(Key::of(row.project(), row.collection(), time, &user))
-    }
-}
-
 /// Which records are late, and where they go.
 #[derive(Clone, Debug)]
 pub struct LateRule {
@@ -114,6 +103,15 @@ impl Routing {
             },
             _ => Way::Target,
         }
+    }
+
+    /// The event of a row; none if it lacks a time or a user that could be read, or if nobody asks.
+    pub(super) fn event(&self, row: &Row<'_>, places: &mut Places) -> Option<Key> {
+        let fields = self.events.as_ref()?;
+        let time = row.value(&fields.time, &mut places.time)?;
+        let user = row.value(&fields.user, &mut places.user)?;
+        let (time, user) = (table::event_time(&time)?, table::text(&user)?);
+        Some(Key::of(row.project(), row.collection(), time, user))
     }
 }
 

@@ -18,4 +18,5 @@ mod delivery;
 mod formats;
 mod names;
 mod repair;
+mod repeats;
 mod seen;

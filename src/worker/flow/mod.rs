@@ -292,10 +292,7 @@ impl Flow {
                     return Ok(Gathered::Kept);
                 }
                 Way::Late { to, day } => {
-                    if may_end
-                        && routing::day(open.opened_ms) < day
-                        && day <= routing::day(millis(tools.clock.wall()))
-                    {
+                    if may_end && has_begun_since(day, open.opened_ms, &*tools.clock) {
                         return Ok(Gathered::OfAnotherDay);
                     }
                     open.take_late(to, &self.partition, record);
@@ -303,14 +300,10 @@ impl Flow {
                 }
                 Way::Target => match self.refused.reason(from, row.project(), row.collection()) {
                     None => {
-                        let fields = shape.routing.events.as_ref();
-                        let event = fields.and_then(|fields| fields.key(&row, places));
+                        let event = shape.routing.event(&row, places);
                         if event.map_or(Ok(false), |event| open.repeats(event, record))? {
-                            tools
-                                .metrics
-                                .dropped
-                                .with_label_values(&["duplicate"])
-                                .inc();
+                            let dropped = &tools.metrics.dropped;
+                            dropped.with_label_values(&["duplicate"]).inc();
                             return Ok(Gathered::Kept);
                         }
                         return Ok(open.take_row(&row, bytes, now, &making)?.into());
@@ -377,6 +370,11 @@ impl Flow {
     pub(super) fn written(&self) -> bool {
         self.in_flight.is_empty()
     }
+}
+
+/// Whether the day is a later one than that on which the span was opened, and has begun.
+fn has_begun_since(day: i64, opened_ms: i64, clock: &dyn Clock) -> bool {
+    routing::day(opened_ms) < day && day <= routing::day(millis(clock.wall()))
 }
 
 fn millis(time: SystemTime) -> i64 {
