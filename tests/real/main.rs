@@ -21,3 +21,4 @@ mod readers;
 mod recover;
 mod restarts;
 mod retention;
+mod types;

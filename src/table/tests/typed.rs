@@ -195,12 +195,7 @@ fn typed_values_that_lose_something_are_kept_beside() {
     );
     misfit("varbinary", str("no base64"), "null", "\"no base64\"");
     misfit("varbinary", str("/wB="), "null", "\"/wB=\"");
-    misfit(
-        "decimal(5,2)",
-        Decimal(100_005, 3),
-        "10001 at 2",
-        "100.005",
-    );
+    misfit("decimal(5,2)", Decimal(100_005, 3), "10001 at 2", "100.005");
     misfit("decimal(5,2)", Decimal(100_000, 2), "null", "1000.00");
     misfit("decimal(5,2)", Long(1000), "null", "1000");
     misfit("decimal(5,2)", str("0.005"), "null", "\"0.005\"");
