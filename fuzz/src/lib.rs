@@ -22,7 +22,11 @@ pub fn records(layout: Layout, input: &[u8]) {
         user_field: "_user".into(),
         user_type: UserType::Long,
         zone: Zone::UTC,
-        objects: Objects::Map,
+        objects: match layout {
+            Layout::Rakam => Objects::Map,
+            Layout::Fabric => Objects::Text,
+            Layout::Plain => Objects::Struct,
+        },
     });
     let mut table = TableBuilder::new(&settings, 0);
     let mut expected = 0;

@@ -75,10 +75,11 @@ fn source(r: &mut Reader<'_>) -> Source {
         Some(JsonLayoutWord::Fabric) | None => JsonLayout::Fabric,
     };
     if word.is_some() && !matches!(layout, JsonLayout::Plain { .. }) {
-        for key in [&keys::PROJECT, &keys::COLLECTION_FIELD, &keys::JSON_NESTED] {
+        for key in [&keys::PROJECT, &keys::COLLECTION_FIELD] {
             let fix = "remove it, or set source.data-format.json.layout=PLAIN";
             contradiction(r, key, "only the layout PLAIN reads it", fix);
         }
+        without_effect(r, &keys::JSON_NESTED, "only the layout PLAIN reads it");
     }
     let nested = [
         ("map", Objects::Map),

@@ -304,6 +304,10 @@ fn contradictions() {
             "7: source.collection-field: only the layout PLAIN reads it",
         ),
         (
+            "source.time-zone=Mars\n",
+            "7: source.time-zone: \"Mars\" is refused: no time zone of the IANA database has this name",
+        ),
+        (
             "target.secret-access-key=s\n",
             "7: target.secret-access-key: is set without the key's id",
         ),
@@ -353,6 +357,10 @@ fn keys_without_effect_are_warned_of() {
         (
             "target.compression=none\ntarget.compression-level=9\n",
             "target.compression is none",
+        ),
+        (
+            "source.data-format.json.nested=struct\n",
+            "only the layout PLAIN reads it",
         ),
     ] {
         let warnings = warnings(text);

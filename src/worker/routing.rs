@@ -110,8 +110,8 @@ impl Routing {
         let fields = self.events.as_ref()?;
         let time = row.value(&fields.time, &mut places.time)?;
         let user = row.value(&fields.user, &mut places.user)?;
-        let (time, user) = (table::event_time(&time)?, table::text(&user)?);
-        Some(Key::of(row.project(), row.collection(), time, user))
+        let (time, user) = (table::event_time(&time, fields.zone)?, table::text(&user)?);
+        Some(Key::of(row.project(), row.collection(), time, &user))
     }
 }
 

@@ -23,3 +23,4 @@ mod readers;
 mod recover;
 mod restarts;
 mod retention;
+mod types;

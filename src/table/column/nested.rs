@@ -233,7 +233,12 @@ impl Struct {
         let mut outcome = Outcome::Kept;
         // Objects of one kind name their fields in one order.
         let mut next = 0;
+        // Only known fields tell by themselves whether the row has them.
+        let mut seen: Option<HashSet<&str>> = None;
         for (passed, (name, value)) in items.enumerate() {
+            if seen.as_mut().is_some_and(|seen| !seen.insert(name)) {
+                continue;
+            }
             let at = match self.fields.get(next) {
                 Some(field) if *field.name == *name => Some(next),
                 _ => self.by_name.get(name).map(|at| *at as usize),
@@ -242,17 +247,20 @@ impl Struct {
             let at = match at {
                 Some(at) => at,
                 None if null => continue,
-                None => match self.field_for(name, &value, items, passed) {
-                    NewField::At(at) => {
-                        outcome = outcome.and(Outcome::Promoted);
-                        at
+                None => {
+                    if seen.is_none() {
+                        let before = items.take(passed).map(|(name, _)| name);
+                        if !seen.insert(before.collect()).insert(name) {
+                            continue;
+                        }
                     }
-                    NewField::Known => continue,
-                    NewField::None => {
+                    let Some(at) = self.field_for(name, &value) else {
                         outcome = outcome.and(Outcome::Misfit);
                         continue;
-                    }
-                },
+                    };
+                    outcome = outcome.and(Outcome::Promoted);
+                    at
+                }
             };
             next = at + 1;
             let field = &mut self.fields[at];
@@ -265,25 +273,14 @@ impl Struct {
         outcome
     }
 
-    /// A field of a name that there is none of, for an object's item that has `passed` others before it.
+    /// A new field, if there may be one of that name and the value says its type.
     #[cold]
-    fn field_for(
-        &mut self,
-        name: &str,
-        value: &Value<'_>,
-        items: Items<'_>,
-        passed: usize,
-    ) -> NewField {
+    fn field_for(&mut self, name: &str, value: &Value<'_>) -> Option<usize> {
         if self.fixed || self.fields.len() >= MAX_COLUMNS || name.len() > MAX_NAME {
-            return NewField::None;
+            return None;
         }
-        let Some(kind) = infer(value, self.rules) else {
-            return NewField::None;
-        };
-        if items.take(passed).any(|(other, _)| other == name) {
-            return NewField::Known;
-        }
-        NewField::At(self.add(name, &kind))
+        let kind = infer(value, self.rules)?;
+        Some(self.add(name, &kind))
     }
 
     pub(super) fn expect(&mut self, row: usize) {
@@ -321,14 +318,4 @@ impl Struct {
         let fields = self.fields.iter().map(Column::text_len);
         fields.max().unwrap_or(0)
     }
-}
-
-/// What there is for a field of a name that was not known.
-enum NewField {
-    /// A field, new.
-    At(usize),
-    /// Nothing: the object had one of the name before, which was null or has no type.
-    Known,
-    /// Nothing: the struct cannot have it.
-    None,
 }

@@ -254,6 +254,7 @@ fn expectation_5_of_duplicate_keys_within_objects_the_first_counts() {
             ("{\"x\":null,\"x\":2}", "{}"),
             ("{\"x\":\"no\",\"x\":2}", "{}"),
             ("{\"z\":null,\"z\":2}", "{}"),
+            ("{\"z\":null,\"z\":{},\"y\":5,\"y\":6}", "{y: 5}"),
         ],
         &[2],
     );
