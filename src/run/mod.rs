@@ -157,6 +157,11 @@ pub async fn run(
     let stop = options.stop;
     let settings = &loaded.settings;
     announce(settings);
+    if settings.store.is_some() {
+        tracing::warn!(
+            "metadata.store.jdbc.url is read by `alluvium catalog` only so far: the columns of a span are decided by its own rows"
+        );
+    }
     let shape = shape(settings, &loaded.recipe.shaping(), targets).await?;
     let target = shape.target();
     let health = Arc::new(Health::new(wire::wanted_workers(settings)));
