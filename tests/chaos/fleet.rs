@@ -17,6 +17,9 @@ pub(crate) const FAILPOINTS: [&str; 4] = ["sealed", "planned", "written", "commi
 
 const KILLED: i32 = 9;
 const ABORTED: i32 = 6;
+const TERMINATED: i32 = 15;
+/// A process younger than this may not catch signals yet.
+const YOUNG: Duration = Duration::from_secs(3);
 
 /// A place for a process, with its own address of the proxy.
 pub(crate) struct Slot {
@@ -27,6 +30,7 @@ pub(crate) struct Slot {
     /// Set when the proxy has killed the process between two outputs.
     sprung: Arc<AtomicBool>,
     pub(crate) frozen: bool,
+    started: Instant,
     leaving: Option<Instant>,
 }
 
@@ -55,6 +59,7 @@ impl Slot {
             failpoint: None,
             sprung: Arc::default(),
             frozen: false,
+            started: Instant::now(),
             leaving: None,
         }
     }
@@ -74,6 +79,7 @@ impl Slot {
         self.failpoint = failpoint.map(|(name, _)| name);
         self.sprung.store(false, Ordering::Relaxed);
         self.frozen = false;
+        self.started = Instant::now();
         self.leaving = None;
     }
 
@@ -153,7 +159,9 @@ impl Slot {
             self.leaving = None;
             return Some(End::Unexpected("had not left 45 s after SIGTERM".into()));
         };
-        let leaving = self.leaving.take().is_some();
+        let left_at = self.leaving.take();
+        let leaving = left_at.is_some();
+        let young = left_at.is_some_and(|at| at.duration_since(self.started) < YOUNG);
         self.door.disarm();
         // The last word of the process, which shares its log with those before it.
         let refused = program
@@ -176,18 +184,19 @@ impl Slot {
             (_, Some(KILLED | ABORTED), Some(name)) => End::Failpoint(name),
             // 1: the target or the group did not answer in time.
             (Some(0 | 1), _, _) if leaving => End::Left,
+            (_, Some(TERMINATED), _) if young => End::Left,
             (Some(2), _, _) if forbidden && refused => End::Refused,
             _ => End::Unexpected(format!("ended by itself: {status}")),
         })
     }
 
-    /// The end of the round: wakes the process, asks it to leave and waits until it has.
-    pub(crate) fn finish(&mut self) -> Option<End> {
+    /// The end of the round: wakes the process, asks it to leave and waits until it has. `forbidden` as in [`ended`](Self::ended).
+    pub(crate) fn finish(&mut self, forbidden: bool) -> Option<End> {
         self.thaw();
         self.door.disarm();
         self.leave();
         while self.runs() {
-            if let Some(end) = self.ended(false) {
+            if let Some(end) = self.ended(forbidden) {
                 return Some(end);
             }
             std::thread::sleep(Duration::from_millis(50));

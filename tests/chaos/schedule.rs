@@ -85,11 +85,12 @@ impl<'a> Schedule<'a> {
             .retain(|(_, later)| !matches!(later, Later::Start(_)));
         self.do_what_is_due(Instant::now() + seconds(3_600));
         self.proxy.calm();
+        let forbidden = Instant::now() < self.forbidden_until;
         for index in 0..self.slots.len() {
             self.slots[index].leave();
         }
         for index in 0..self.slots.len() {
-            if let Some(end) = self.slots[index].finish() {
+            if let Some(end) = self.slots[index].finish(forbidden) {
                 self.ended(index, end);
             }
         }
