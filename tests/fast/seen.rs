@@ -24,6 +24,10 @@ fn metrics_count_what_went_through() {
     eventually("the commit", seconds(20), || {
         broker::committed(&bootstrap, "events", "events", 1).get(&0) == Some(&4)
     });
+    // The lag comes with the client's statistics, every five seconds.
+    eventually("the lag", seconds(20), || {
+        program.metrics().has("alluvium_lag_records")
+    });
     let metrics = program.metrics();
     assert_eq!(metrics.sum("alluvium_records_total", &[]), 4.0);
     assert_eq!(metrics.sum("alluvium_record_bytes_total", &[]), 22.0);
