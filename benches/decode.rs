@@ -61,29 +61,20 @@ fn decode_append(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn decode_append_finish(bencher: Bencher<'_, '_>) {
-    let events = events();
-    let mut decoder = decoder();
-    let mut tables = builders();
-    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
-        for event in &events {
-            let row = decoder.decode("events", Some(event)).expect("valid");
-            let table = &mut tables[table_of(row.collection())];
-            table.append(&row);
-            if table.rows() == BATCH {
-                divan::black_box(table.finish());
-            }
-        }
-    });
+    into_batches(bencher, &events());
 }
 
 /// As `decode_append_finish`, with an array and an object in every event.
 #[divan::bench]
 fn nested(bencher: Bencher<'_, '_>) {
-    let events = with_containers(&events());
+    into_batches(bencher, &with_containers(&events()));
+}
+
+fn into_batches(bencher: Bencher<'_, '_>, events: &[Vec<u8>]) {
     let mut decoder = decoder();
     let mut tables = builders();
     bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
-        for event in &events {
+        for event in events {
             let row = decoder.decode("events", Some(event)).expect("valid");
             let table = &mut tables[table_of(row.collection())];
             table.append(&row);

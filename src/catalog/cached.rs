@@ -242,6 +242,12 @@ mod tests {
         names.iter().map(column).collect()
     }
 
+    /// Another process adds a column.
+    async fn elsewhere(slow: &Slow, name: &str) {
+        let wanted = wanted(&[name]);
+        slow.memory.add_columns("p", "c", &wanted).await.unwrap();
+    }
+
     fn new() -> (Arc<Slow>, Arc<Cached<Arc<Slow>>>) {
         let slow = Arc::new(Slow::default());
         let cached = Cached::new(Arc::clone(&slow), INTERVAL);
@@ -256,19 +262,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_known_table_is_asked_for_once_per_interval() {
         let (slow, cached) = new();
-        slow.memory
-            .add_columns("p", "c", &wanted(&["a"]))
-            .await
-            .unwrap();
+        elsewhere(&slow, "a").await;
         for _ in 0..100 {
             assert_eq!(columns(&cached).await, 1);
         }
         assert_eq!(slow.asked(), (1, 0));
         // What another process adds is seen after the interval.
-        slow.memory
-            .add_columns("p", "c", &wanted(&["b"]))
-            .await
-            .unwrap();
+        elsewhere(&slow, "b").await;
         assert_eq!(columns(&cached).await, 1);
         tokio::time::advance(INTERVAL).await;
         assert_eq!(columns(&cached).await, 2);
@@ -278,10 +278,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_miss_at_the_same_time_ask_once() {
         let (slow, cached) = new();
-        slow.memory
-            .add_columns("p", "c", &wanted(&["a"]))
-            .await
-            .unwrap();
+        elsewhere(&slow, "a").await;
         let all = (0..20).map(|_| columns(&cached));
         assert_eq!(futures_util::future::join_all(all).await, [1; 20]);
         let more = wanted(&["A", "b"]);

@@ -157,13 +157,8 @@ async fn write(
             Err(TargetError::Misconfigured(reason)) => return Outcome::Misconfigured(reason),
             Err(TargetError::Unavailable(reason)) => {
                 metrics.commit_failures.inc();
-                let delay = backoff.next_delay();
-                tracing::warn!(
-                    %span, attempt = backoff.attempts(), retry_in = ?delay, reason,
-                    "target did not take the span; it is kept and tried again"
-                );
-                let _waiting = Waiting::on(&metrics.spans_waiting);
-                tokio::time::sleep(delay).await;
+                let what = "target did not take the span; it is kept and tried again";
+                wait(span, &mut backoff, metrics, what, &reason).await;
             }
         }
     }
@@ -174,17 +169,20 @@ async fn send_late(span: &Span, mut late: Late, sink: &dyn LateSink, metrics: &M
     let mut backoff = Backoff::new(seed(span));
     while let Err(LateError::Unavailable(reason)) = sink.send(&mut late).await {
         metrics.historical_failures.inc();
-        let delay = backoff.next_delay();
-        tracing::warn!(
-            %span, attempt = backoff.attempts(), retry_in = ?delay, reason,
-            "late records were not taken; the span is kept and they are tried again"
-        );
-        let _waiting = Waiting::on(&metrics.spans_waiting);
-        tokio::time::sleep(delay).await;
+        let what = "late records were not taken; the span is kept and they are tried again";
+        wait(span, &mut backoff, metrics, what, &reason).await;
     }
     let records = u64::try_from(late.len()).unwrap_or(u64::MAX);
     metrics.historical.inc_by(records);
     tracing::debug!(%span, records, "late records sent");
+}
+
+/// Lets time pass after a failed attempt, and says so.
+async fn wait(span: &Span, backoff: &mut Backoff, metrics: &Metrics, what: &str, reason: &str) {
+    let delay = backoff.next_delay();
+    tracing::warn!(%span, attempt = backoff.attempts(), retry_in = ?delay, reason, "{what}");
+    let _waiting = Waiting::on(&metrics.spans_waiting);
+    tokio::time::sleep(delay).await;
 }
 
 /// Stores the events of a durable span. Without them their repeats are kept: no reason to hold the span up.

@@ -6,7 +6,7 @@
 //! 1. in the same span: both come to be durable, or neither;
 //! 2. in another span that this process is bringing to the target for the first time: whoever has to finish that one instead reads
 //!    the record again and, since it is remembered nowhere, keeps it;
-//! 3. in the the store, where it comes when its span has become durable, with its coordinates: a record that is read again
+//! 3. in the store, where it comes when its span has become durable, with its coordinates: a record that is read again
 //!    does not repeat itself.
 //!
 //! Spans that are read again under a plan are judged by the first and the third, and add nothing to the second and the third:

@@ -428,7 +428,7 @@ impl Database {
     }
 
     async fn run(&self, database: &str, statements: &[&str]) -> Result<(), sqlx::Error> {
-        use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+        use sqlx::ConnectOptions;
         let (host, port) = self.address.rsplit_once(':').unwrap();
         let port = port.parse().unwrap();
         match self.kind {
@@ -439,11 +439,7 @@ impl Database {
                     .username("alluvium")
                     .password(&self.password)
                     .database(database);
-                let mut connection = options.connect().await?;
-                for statement in statements {
-                    let statement = AssertSqlSafe((*statement).to_owned());
-                    connection.execute(sqlx::raw_sql(statement)).await?;
-                }
+                each(options.connect().await?, statements).await
             }
             DatabaseKind::MariaDb => {
                 let options = sqlx::mysql::MySqlConnectOptions::new()
@@ -452,14 +448,9 @@ impl Database {
                     .username("alluvium")
                     .password(&self.password)
                     .database(database);
-                let mut connection = options.connect().await?;
-                for statement in statements {
-                    let statement = AssertSqlSafe((*statement).to_owned());
-                    connection.execute(sqlx::raw_sql(statement)).await?;
-                }
+                each(options.connect().await?, statements).await
             }
         }
-        Ok(())
     }
 }
 
@@ -486,4 +477,17 @@ pub fn read_log(path: &Path) -> String {
         let _ = file.read_to_end(&mut text);
     }
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Runs statements one after the other.
+async fn each<C>(mut connection: C, statements: &[&str]) -> Result<(), sqlx::Error>
+where
+    for<'c> &'c mut C: sqlx::Executor<'c>,
+{
+    use sqlx::Executor;
+    for statement in statements {
+        let statement = sqlx::AssertSqlSafe((*statement).to_owned());
+        connection.execute(sqlx::raw_sql(statement)).await?;
+    }
+    Ok(())
 }
