@@ -18,6 +18,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its payload; `None` is a tombstone.
     pub payload: Option<&'a [u8]>,
+    /// What one of its headers says of its payload's schema, if the source was asked for it.
+    pub schema: Option<&'a [u8]>,
 }
 
 impl Record<'_> {
