@@ -82,6 +82,8 @@ pub(super) enum Kind {
     Listen,
     /// `http://` or `https://` and a host.
     Endpoint,
+    /// Comma-separated URLs as in `Endpoint`.
+    Endpoints,
     /// A log level, perhaps with levels for single modules.
     LogFilter,
 }
@@ -159,6 +161,7 @@ impl Kind {
             Self::Path => "path".into(),
             Self::Listen => "address:port or off".into(),
             Self::Endpoint => "URL".into(),
+            Self::Endpoints => "list of URLs".into(),
             Self::LogFilter => "log levels".into(),
         }
     }
@@ -184,6 +187,7 @@ impl Kind {
             Self::Path => "a path".into(),
             Self::Listen => "an IP address with a port, or off".into(),
             Self::Endpoint => "http:// or https://, a host, and perhaps a port".into(),
+            Self::Endpoints => "http:// or https://, a host, and perhaps a port and a path; several with commas between".into(),
             Self::LogFilter => "one of off, error, warn, info, debug, trace, or module=level with commas between".into(),
         }
     }

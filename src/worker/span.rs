@@ -111,6 +111,11 @@ impl OpenSpan {
         Ok(full)
     }
 
+    /// Whether no record was taken yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.empty
+    }
+
     fn note(&mut self, now: Duration) {
         self.empty = false;
         self.waiting_since.get_or_insert(now);

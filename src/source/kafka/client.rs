@@ -219,6 +219,7 @@ mod tests {
             session_timeout: Duration::from_secs(12),
             request_timeout: Duration::from_secs(15),
             prefetch_bytes: 1 << 20,
+            schema_header: None,
             client: client
                 .iter()
                 .map(|(k, v)| ((*k).into(), (*v).into()))

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message, Timestamp};
+use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::asks::Asks;
@@ -62,6 +62,8 @@ pub struct KafkaSettings {
     pub request_timeout: Duration,
     /// Bytes of records librdkafka may fetch ahead, for each worker; at least 1 MiB.
     pub prefetch_bytes: usize,
+    /// The header that says what schema a payload has, if records are to have it.
+    pub schema_header: Option<&'static str>,
     /// Properties for librdkafka as they are. May hold secrets.
     pub client: BTreeMap<String, String>,
 }
@@ -278,7 +280,7 @@ impl KafkaSource {
 }
 
 /// A message as a record.
-fn record<'a>(message: &'a BorrowedMessage<'_>) -> Record<'a> {
+fn record<'a>(message: &'a BorrowedMessage<'_>, schema_header: Option<&str>) -> Record<'a> {
     let timestamp = match message.timestamp() {
         Timestamp::NotAvailable => None,
         Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
@@ -288,7 +290,18 @@ fn record<'a>(message: &'a BorrowedMessage<'_>) -> Record<'a> {
         timestamp,
         key: message.key(),
         payload: message.payload(),
+        schema: schema_header.and_then(|name| header(message, name)),
     }
+}
+
+/// The value of the last header of that name.
+fn header<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a [u8]> {
+    let headers = message.headers()?;
+    let last = (0..headers.count())
+        .rev()
+        .map(|at| headers.get(at))
+        .find(|header| header.key == name)?;
+    last.value
 }
 
 impl Source for KafkaSource {
@@ -313,7 +326,7 @@ impl Source for KafkaSource {
                 None => break,
                 Some(Ok(message)) => {
                     let (topic, number) = (message.topic(), message.partition());
-                    let record = record(&message);
+                    let record = record(&message, self.settings.schema_header);
                     let Some(slot) = self.slots.find(topic, number) else {
                         continue;
                     };

@@ -13,7 +13,10 @@ use crate::record::{Partition, Position, Record};
 use crate::source::SourceError;
 
 /// A consumer of one partition that joins no group and commits nothing.
-pub struct PartReader(BaseConsumer);
+pub struct PartReader {
+    client: BaseConsumer,
+    schema_header: Option<&'static str>,
+}
 
 impl PartReader {
     /// Begins at `from`.
@@ -30,7 +33,10 @@ impl PartReader {
         client
             .assign(&list)
             .map_err(|error| SourceError::Unavailable(error.to_string()))?;
-        Ok(Self(client))
+        Ok(Self {
+            client,
+            schema_header: settings.schema_header,
+        })
     }
 
     /// Waits up to `wait` for a record and hands it over. Breaks off if there is none, or if `take` does.
@@ -42,9 +48,9 @@ impl PartReader {
         wait: Duration,
         take: impl FnOnce(Record<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, SourceError> {
-        match self.0.poll(wait) {
+        match self.client.poll(wait) {
             None => Ok(ControlFlow::Break(())),
-            Some(Ok(message)) => Ok(take(record(&message))),
+            Some(Ok(message)) => Ok(take(record(&message, self.schema_header))),
             Some(Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ))) => Err(SourceError::Unavailable(

@@ -18,7 +18,7 @@ use super::clock::Clock;
 use super::refused::Refused;
 use super::shape::Shape;
 use super::span::{Making, OpenSpan};
-use crate::decode::json::JsonDecoder;
+use crate::decode::{Decoder, Failure};
 use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, Writer};
 use crate::flush::Policy;
 use crate::metrics::Metrics;
@@ -29,12 +29,12 @@ use crate::record::{Partition, Position, Record, SpanStart};
 /// How records become outputs, with what that needs to be kept between them.
 pub(super) struct Shaping {
     pub(super) shape: Arc<Shape>,
-    decoder: JsonDecoder,
+    decoder: Decoder,
 }
 
 impl Shaping {
     pub(super) fn new(shape: Arc<Shape>) -> Self {
-        let decoder = JsonDecoder::new(shape.json.clone());
+        let decoder = Decoder::new(shape.decoder.clone());
         Self { shape, decoder }
     }
 }
@@ -100,6 +100,8 @@ pub(super) struct Flow {
     pub(super) hold_until: Option<Duration>,
     /// Why nothing more is done for this partition before a person has looked.
     pub(super) stopped: Option<String>,
+    /// Why schemas that are needed will not come before a person has looked.
+    pub(super) no_schemas: Option<String>,
     /// Where `--until-end` ends, if asked for.
     pub(super) end: Option<Position>,
     /// When the last record was taken.
@@ -135,6 +137,7 @@ impl Flow {
             backoff: Backoff::new(start.offset().unsigned_abs()),
             hold_until: None,
             stopped: None,
+            no_schemas: None,
             end,
             last_taken: tools.clock.now(),
             paused: false,
@@ -166,7 +169,9 @@ impl Flow {
             return Ok(());
         }
         self.begin(tools, now)?;
-        let handed_on = self.decode(record, tools, now)?;
+        let Some(handed_on) = self.decode(record, tools, now)? else {
+            return Ok(());
+        };
         self.next = record.position.next();
         self.last_taken = now;
         self.seal_bound(self.next, tools)?;
@@ -207,16 +212,17 @@ impl Flow {
         &self.recorded.as_deref().unwrap_or(&tools.shaping).shape
     }
 
-    /// Makes a row or a dead letter of the record. Whether a batch was handed on to the target's inserter.
+    /// Makes rows or a dead letter of the record. Whether a batch was handed on to the target's inserter; `None` if the record
+    /// cannot be read yet.
     fn decode(
         &mut self,
         record: &Record<'_>,
         tools: &mut Tools,
         now: Duration,
-    ) -> Result<bool, TargetError> {
+    ) -> Result<Option<bool>, TargetError> {
         let from = self.ledger.end();
         let Some(open) = &mut self.open else {
-            return Ok(false);
+            return Ok(Some(false));
         };
         let Shaping { shape, decoder } = match &mut self.recorded {
             Some(recorded) => recorded,
@@ -227,16 +233,38 @@ impl Flow {
             columns: &shape.columns,
             metrics: &tools.metrics,
         };
-        let bytes = record.bytes();
-        let (label, reason) = match decoder.decode(self.partition.topic(), record.payload) {
-            Ok(row) => match self.refused.reason(from, row.project(), row.collection()) {
-                None => return open.take_row(&row, bytes, now, &making),
-                Some(reason) => ("target_rejected", format!("target_rejected: {reason}")),
-            },
-            Err(bad) => (bad.reason.name(), bad.to_string()),
-        };
-        tools.metrics.dead_letters.with_label_values(&[label]).inc();
-        open.take_letter(&self.partition, record, &reason, now, &making)
+        let topic = self.partition.topic();
+        let mut bytes = record.bytes();
+        let mut handed_on = false;
+        let mut letter = None;
+        let mut decoded = decoder.decode(topic, record);
+        loop {
+            match decoded {
+                Ok(row) => match self.refused.reason(from, row.project(), row.collection()) {
+                    None => {
+                        handed_on |=
+                            open.take_row(&row, std::mem::take(&mut bytes), now, &making)?;
+                    }
+                    Some(reason) => {
+                        letter = Some(("target_rejected", format!("target_rejected: {reason}")));
+                    }
+                },
+                Err(Failure::Bad(bad)) => letter = Some((bad.reason.name(), bad.to_string())),
+                Err(Failure::Needs(schema)) => {
+                    self.await_schema(schema, record.position, now);
+                    return Ok(None);
+                }
+            }
+            match decoder.more(topic) {
+                Some(more) => decoded = more.map_err(Failure::Bad),
+                None => break,
+            }
+        }
+        if let Some((label, reason)) = letter {
+            tools.metrics.dead_letters.with_label_values(&[label]).inc();
+            handed_on |= open.take_letter(&self.partition, record, &reason, now, &making)?;
+        }
+        Ok(Some(handed_on))
     }
 
     /// Tells the budget what is held.
