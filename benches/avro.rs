@@ -1,6 +1,6 @@
 //! Avro events to rows: what a record costs.
 //!
-//! The events are 213 bytes on average and have 13 to 18 fields: 13, and up to five that may be null. `cargo bench --bench avro`
+//! The events are about 213 bytes and have 13 to 18 fields: 13, and up to five that may be null. `cargo bench --bench avro`
 //! prints the time for [`RECORDS`] of them; the counter is records per second. The second line has three schemas, one record after the other.
 
 #![expect(
@@ -100,7 +100,7 @@ fn event(random: &mut Random, n: usize, schemas: u8) -> Vec<u8> {
     text(
         &mut out,
         &format!(
-            "https://shop.example/products/of-this-year/{}",
+            "https://shop.example/products/of-this-year-or-last/{}",
             random.below(2000)
         ),
     );

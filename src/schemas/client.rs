@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::Value as Json;
@@ -147,7 +148,9 @@ impl Client {
 
     /// Asks one registry after the other until one knows.
     async fn get(&self, path: &str) -> Result<Json, SchemaError> {
-        let mut failed: Option<SchemaError> = None;
+        let mut unavailable: Vec<Arc<str>> = Vec::new();
+        let mut refused =
+            SchemaError::Misconfigured("schema-registry.url names no registry".into());
         for url in &self.urls {
             let url = format!("{url}{path}");
             let answered = match self.http.get(&url).await {
@@ -155,18 +158,16 @@ impl Client {
                 Err(error) => Err(error),
             };
             match answered {
-                Err(error @ (SchemaError::Unavailable(_) | SchemaError::Misconfigured(_))) => {
-                    // One that may answer later is reason to wait, even if another refuses us.
-                    if !matches!(failed, Some(SchemaError::Unavailable(_))) {
-                        failed = Some(error);
-                    }
-                }
+                Err(SchemaError::Unavailable(why)) => unavailable.push(why),
+                Err(error @ SchemaError::Misconfigured(_)) => refused = error,
                 answered => return answered,
             }
         }
-        Err(failed.unwrap_or_else(|| {
-            SchemaError::Misconfigured("schema-registry.url names no registry".into())
-        }))
+        // One that may answer later is reason to wait, even if another refuses us.
+        match unavailable.is_empty() {
+            true => Err(refused),
+            false => Err(SchemaError::Unavailable(unavailable.join("; ").into())),
+        }
     }
 }
 

@@ -192,7 +192,7 @@ fn inflate(block: &[u8], out: &mut Vec<u8>, max_bytes: usize) -> Result<(), BadR
             Ok(_) if out.len() > before || inflater.total_in() as usize > read => {}
             _ => {
                 let what = What::Broken("a block that is not compressed as deflate has it");
-                return Err(Fault { what, at: 0 }.into());
+                return Err(BadRecord::from(Box::new(Fault { what, at: 0 })));
             }
         }
     }

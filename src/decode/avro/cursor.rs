@@ -30,7 +30,8 @@ impl fmt::Display for Fault {
     }
 }
 
-pub(super) type Read<T> = Result<T, Fault>;
+/// Boxed, so that what was read comes back in registers.
+pub(super) type Read<T> = Result<T, Box<Fault>>;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
@@ -55,7 +56,8 @@ impl<'a> Cursor<'a> {
 
     #[cold]
     pub(super) fn fault<T>(&self, what: What) -> Read<T> {
-        Err(Fault { what, at: self.at })
+        let at = self.at;
+        Err(Fault { what, at }.into())
     }
 
     #[cold]
@@ -204,20 +206,10 @@ mod tests {
     fn numbers_that_are_too_long_are_refused() {
         let mut bytes = [0xff; 10];
         bytes[9] = 2;
-        assert!(matches!(
-            Cursor::new(&bytes, 0).long(),
-            Err(Fault {
-                what: What::Broken(_),
-                at: 0
-            })
-        ));
-        assert!(matches!(
-            Cursor::new(&[0x80; 30], 0).long(),
-            Err(Fault {
-                what: What::Broken(_),
-                ..
-            })
-        ));
+        let fault = Cursor::new(&bytes, 0).long().unwrap_err();
+        assert!(matches!(fault.what, What::Broken(_)) && fault.at == 0);
+        let fault = Cursor::new(&[0x80; 30], 0).long().unwrap_err();
+        assert!(matches!(fault.what, What::Broken(_)));
         assert!(Cursor::new(&written(1 << 31), 0).int().is_err());
         assert_eq!(Cursor::new(&written(-(1 << 31)), 0).int(), Ok(-(1 << 31)));
         assert!(Cursor::new(&written(-1), 0).bytes().is_err());

@@ -47,8 +47,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
     /// Reads the row's fields. Gives what the record is called by its writer.
     #[inline]
     pub(super) fn row(&mut self, extent: Extent) -> Read<&'a str> {
-        let node = self.branch(self.program.root)?;
-        match node {
+        match *self.branch(self.program.root)? {
             Node::Record(at) => {
                 let plan = &self.program.records[at as usize];
                 self.fields(plan, extent)?;
@@ -75,7 +74,9 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                 self.skip(step.node)?;
                 continue;
             }
-            let cell = self.field(step.node)?;
+            // By reference, so that it stays in registers once inlined.
+            let mut cell = Cell::NULL;
+            self.field(step.node, &mut cell)?;
             self.buffer.push_new(step.name, step.number, cell);
         }
         self.nulls(rest);
@@ -93,28 +94,32 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
     }
 
     /// The node of the value that is next, which is no union.
-    #[inline]
-    fn branch(&mut self, at: At) -> Read<Node> {
-        let mut node = self.program.nodes[at as usize];
+    #[inline(always)]
+    fn branch(&mut self, at: At) -> Read<&'a Node> {
+        let program = self.program;
+        let mut node = &program.nodes[at as usize];
         // A union holds no union, but one that was resolved may.
         while let Node::Union(start, len) = node {
             let before = self.cursor;
             let branch = self.cursor.long()?;
             let branch = match u32::try_from(branch) {
-                Ok(branch) if branch < len => self.program.branches[(start + branch) as usize],
+                Ok(branch) if branch < *len => program.branches[(start + branch) as usize],
                 _ => return before.broken("a branch that the union does not have"),
             };
-            node = self.program.nodes[branch as usize];
+            node = &program.nodes[branch as usize];
         }
         Ok(node)
     }
 
     /// Reads a value of the row.
-    #[inline]
-    fn field(&mut self, at: At) -> Read<Cell> {
+    #[inline(always)]
+    fn field(&mut self, at: At, cell: &mut Cell) -> Read<()> {
         match self.branch(at)? {
-            node @ (Node::Array(_) | Node::Map(_) | Node::Record(_)) => self.container(node, None),
-            node => self.scalar(node),
+            node @ (Node::Array(_) | Node::Map(_) | Node::Record(_)) => {
+                *cell = self.container(node, None)?;
+                Ok(())
+            }
+            node => self.scalar(node, cell),
         }
     }
 
@@ -126,7 +131,8 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                 self.container(node, name)?;
             }
             node => {
-                let cell = self.scalar(node)?;
+                let mut cell = Cell::NULL;
+                self.scalar(node, &mut cell)?;
                 self.buffer.item(name, cell);
             }
         }
@@ -146,21 +152,29 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
         }
     }
 
-    #[inline]
-    fn scalar(&mut self, node: Node) -> Read<Cell> {
-        Ok(match node {
-            Node::Null => Cell::NULL,
+    #[inline(always)]
+    fn scalar(&mut self, node: &Node, cell: &mut Cell) -> Read<()> {
+        match *node {
+            Node::Null => {}
             Node::Text => {
                 let text = self.cursor.text()?;
-                self.text(text)
+                *cell = self.text(text);
             }
             Node::Whole { int, sense } => {
                 let value = self.whole(int)?;
-                whole(sense, value)
+                *cell = whole(sense, value);
             }
-            Node::Double => Cell::double(f64::from_le_bytes(self.cursor.array()?)),
-            Node::Boolean => Cell::bool(self.boolean()?),
-            Node::Float => Cell::double(f32::from_le_bytes(self.cursor.array()?).into()),
+            Node::Double => *cell = Cell::double(f64::from_le_bytes(self.cursor.array()?)),
+            Node::Boolean => *cell = Cell::bool(self.boolean()?),
+            Node::Float => *cell = Cell::double(f32::from_le_bytes(self.cursor.array()?).into()),
+            _ => *cell = self.other_scalar(node)?,
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn other_scalar(&mut self, node: &Node) -> Read<Cell> {
+        Ok(match *node {
             Node::Enum(start, len) => {
                 let at = self.symbol(len)?;
                 match self.program.symbols[(start + at) as usize] {
@@ -188,9 +202,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                 self.content(bytes, content)?
             }
             Node::Fail(at) => return self.unfit(at),
-            Node::Array(_) | Node::Map(_) | Node::Union(..) | Node::Record(_) => {
-                return self.cursor.broken("no scalar");
-            }
+            _ => return self.cursor.broken("no scalar"),
         })
     }
 
@@ -254,9 +266,9 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
     }
 
     #[inline(never)]
-    fn container(&mut self, node: Node, name: Option<Piece>) -> Read<Cell> {
+    fn container(&mut self, node: &Node, name: Option<Piece>) -> Read<Cell> {
         let opened = self.buffer.open(name);
-        let shape = match node {
+        let shape = match *node {
             Node::Array(items) => {
                 self.blocks(|run| run.item(items, None))?;
                 Container::List
@@ -305,7 +317,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
 
     /// Passes a value that nobody reads.
     fn skip(&mut self, at: At) -> Read<()> {
-        match self.branch(at)? {
+        match *self.branch(at)? {
             Node::Array(items) => self.skip_blocks(|run| run.skip(items)),
             Node::Map(values) => self.skip_blocks(|run| {
                 run.cursor.bytes()?;

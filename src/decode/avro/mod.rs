@@ -373,8 +373,8 @@ fn no_rows() -> BadRecord {
     BadRecord::new(Reason::NotAvro, "the container has no objects")
 }
 
-impl From<Fault> for BadRecord {
-    fn from(fault: Fault) -> Self {
+impl From<Box<Fault>> for BadRecord {
+    fn from(fault: Box<Fault>) -> Self {
         let reason = match fault.what {
             cursor::What::Unfit(_) => Reason::WrongLayout,
             cursor::What::Truncated | cursor::What::Broken(_) => Reason::NotAvro,
@@ -383,8 +383,8 @@ impl From<Fault> for BadRecord {
     }
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
+impl From<Box<Fault>> for Failure {
+    fn from(fault: Box<Fault>) -> Self {
         Self::Bad(fault.into())
     }
 }

@@ -411,10 +411,7 @@ impl<R: io::Read> Bulk<'_, R> {
                         format_args!("{project}.{collection} was written with {columns} columns, {known} are known"),
                     ))),
                     (Ok(columns), Ok(left)) => Ok(Group { columns, left }),
-                    _ => Err(Broken::Fault(Fault {
-                        what: What::Broken("a negative number of columns or records"),
-                        at: cursor.at(),
-                    })),
+                    _ => Err(Broken::Fault(Box::new(Fault { what: What::Broken("a negative number of columns or records"), at: cursor.at() }))),
                 }
             })?;
             self.group = Some(group);
@@ -485,12 +482,12 @@ impl<R: io::Read> Bulk<'_, R> {
 
 /// Why a part of a bulk object was not read.
 enum Broken {
-    Fault(Fault),
+    Fault(Box<Fault>),
     Bad(BadRecord),
 }
 
-impl From<Fault> for Broken {
-    fn from(fault: Fault) -> Self {
+impl From<Box<Fault>> for Broken {
+    fn from(fault: Box<Fault>) -> Self {
         Self::Fault(fault)
     }
 }
