@@ -139,3 +139,41 @@ pub fn rakam(input: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn seeds_and_what_is_near_them() {
+        let mut state = 1u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let kinds: [(&str, fn(&[u8])); 4] = [
+            ("avro_record", super::record),
+            ("avro_schema", super::schema),
+            ("avro_container", super::container),
+            ("avro_rakam", super::rakam),
+        ];
+        for (name, run) in kinds {
+            for file in std::fs::read_dir(format!("seeds/{name}")).unwrap() {
+                let seed = std::fs::read(file.unwrap().path()).unwrap();
+                run(&seed);
+                for _ in 0..2000 {
+                    let mut input = seed.clone();
+                    for _ in 0..1 + random() % 4 {
+                        let at = random() as usize % input.len().max(1);
+                        match random() % 3 {
+                            0 if !input.is_empty() => input[at] = random() as u8,
+                            1 => input.truncate(at),
+                            _ => input.insert(at, random() as u8),
+                        }
+                    }
+                    run(&input);
+                }
+            }
+        }
+    }
+}

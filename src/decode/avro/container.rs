@@ -137,7 +137,7 @@ fn head<'a>(cursor: &mut Cursor<'a>) -> Result<Head<'a>, BadRecord> {
     }
     let (mut schema, mut codec) = (None, &b"null"[..]);
     loop {
-        let (count, _) = cursor.block()?;
+        let count = cursor.block()?;
         if count == 0 {
             break;
         }

@@ -155,17 +155,14 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(bytes).or_else(|_| start.broken("a string that is not UTF-8"))
     }
 
-    /// The head of a block of items: how many, and their bytes if it says so.
-    pub(super) fn block(&mut self) -> Read<(u64, Option<usize>)> {
-        let start = *self;
+    /// The head of a block: how many items it has.
+    pub(super) fn block(&mut self) -> Read<u64> {
         let count = self.long()?;
-        if count >= 0 {
-            return Ok((count.unsigned_abs(), None));
+        if count < 0 {
+            // What follows is the bytes they take.
+            self.long()?;
         }
-        match usize::try_from(self.long()?) {
-            Ok(bytes) => Ok((count.unsigned_abs(), Some(bytes))),
-            Err(_) => start.broken("a block of negative length"),
-        }
+        Ok(count.unsigned_abs())
     }
 }
 

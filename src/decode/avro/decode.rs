@@ -304,7 +304,8 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
     /// Reads items, block by block.
     fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
         loop {
-            let (count, _) = self.cursor.block()?;
+            // The bytes it may take are not believed either: who reads a record must not decide whether it is a good one.
+            let count = self.cursor.block()?;
             if count == 0 {
                 return Ok(());
             }
@@ -318,8 +319,12 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
     /// Passes a value that nobody reads.
     fn skip(&mut self, at: At) -> Read<()> {
         match *self.branch(at)? {
-            Node::Array(items) => self.skip_blocks(|run| run.skip(items)),
-            Node::Map(values) => self.skip_blocks(|run| {
+            Node::Array(items) => self.blocks(|run| {
+                run.count_item()?;
+                run.skip(items)
+            }),
+            Node::Map(values) => self.blocks(|run| {
+                run.count_item()?;
                 run.cursor.bytes()?;
                 run.skip(values)
             }),
@@ -341,24 +346,6 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
             Node::Enum(_, len) => self.symbol(len).map(drop),
             Node::Fail(at) => self.unfit(at),
             Node::Union(..) => self.cursor.broken("a union within a union"),
-        }
-    }
-
-    fn skip_blocks(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
-        loop {
-            match self.cursor.block()? {
-                (0, _) => return Ok(()),
-                (_, Some(bytes)) => {
-                    self.count_item()?;
-                    self.cursor.take(bytes)?;
-                }
-                (count, None) => {
-                    for _ in 0..count {
-                        self.count_item()?;
-                        item(self)?;
-                    }
-                }
-            }
         }
     }
 
