@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use alluvium::decode::json::{JsonDecoder, JsonSettings, Layout};
-use alluvium::table::{ColumnSettings, TableBuilder, UserType};
+use alluvium::table::{ColumnSettings, Objects, TableBuilder, UserType, Zone};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -76,6 +76,24 @@ fn decode_append_finish(bencher: Bencher<'_, '_>) {
     });
 }
 
+/// As `decode_append_finish`, with an array and an object in every event.
+#[divan::bench]
+fn nested(bencher: Bencher<'_, '_>) {
+    let events = with_containers(&events());
+    let mut decoder = decoder();
+    let mut tables = builders();
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+        for event in &events {
+            let row = decoder.decode("events", Some(event)).expect("valid");
+            let table = &mut tables[table_of(row.collection())];
+            table.append(&row);
+            if table.rows() == BATCH {
+                divan::black_box(table.finish());
+            }
+        }
+    });
+}
+
 fn decoder() -> JsonDecoder {
     JsonDecoder::new(JsonSettings {
         layout: Layout::Rakam,
@@ -91,6 +109,8 @@ fn builders() -> Vec<TableBuilder> {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     });
     TABLES
         .iter()
@@ -110,6 +130,23 @@ fn events() -> Vec<Vec<u8>> {
     (0..RECORDS)
         .map(|n| event(&mut random, n).into_bytes())
         .collect()
+}
+
+/// Adds `"tags":["…","…","…"],"sizes":{"w":1,"h":2,"d":3}` to the properties of each event.
+fn with_containers(events: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut random = Random(7);
+    let mut containers = |event: &Vec<u8>| {
+        let mut text = String::from_utf8(event.clone()).expect("JSON");
+        text.truncate(text.len() - 2);
+        let [a, b, c] = [(); 3].map(|()| random.below(1000));
+        write!(
+            text,
+            ",\"tags\":[\"tag-{a}\",\"tag-{b}\",\"tag-{c}\"],\"sizes\":{{\"w\":{a},\"h\":{b},\"d\":{c}}}}}}}"
+        )
+        .expect("writing to a string");
+        text.into_bytes()
+    };
+    events.iter().map(&mut containers).collect()
 }
 
 fn event(random: &mut Random, n: usize) -> String {

@@ -9,10 +9,11 @@
 //! * [`decode`]: payload bytes to a row;
 //! * [`table`]: rows to columns;
 //! * [`flush`]: when to seal a span;
+//! * [`duplicates`]: which events were there before;
 //! * [`deliver`]: write and commit, with retry;
 //! * [`worker`]: the loop that joins these;
 //!
-//! and around them [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`schemas`] (where those of records are had from), [`run`] (the process's shape), [`audit`],
+//! and around them [`catalog`] (which columns tables have), [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`schemas`] (where those of records are had from), [`run`] (the process's shape), [`audit`],
 //! [`replay`] and [`recover`] (looking at a target and mending it), [`demo`] and [`cli`].
 
 pub mod record;
@@ -20,11 +21,13 @@ pub mod source;
 pub mod decode;
 pub mod table;
 pub mod flush;
+pub mod duplicates;
 pub mod deliver;
 pub mod worker;
 
 pub mod admin;
 pub mod audit;
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod demo;

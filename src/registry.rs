@@ -132,9 +132,11 @@ fn objects<S: Store>(
 ) -> Result<Arc<dyn Target>, TargetError> {
     let target = ObjectTarget::new(store, settings.output.clone())
         .map_err(|error| TargetError::Misconfigured(format!("target.key: {error}")))?;
-    Ok(match repairs {
-        true => Arc::new(target.repairing()),
-        false => Arc::new(target),
+    Ok(match (repairs, &settings.routing.duplicates) {
+        (true, _) => Arc::new(target.repairing()),
+        // What repeats an event depends on what else this machine has seen.
+        (false, Some(_)) => Arc::new(target.accepting()),
+        (false, None) => Arc::new(target),
     })
 }
 

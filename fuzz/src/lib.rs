@@ -5,7 +5,7 @@ pub mod avro;
 use std::sync::Arc;
 
 use alluvium::decode::json::{JsonDecoder, JsonSettings, Layout};
-use alluvium::table::{ColumnSettings, TableBuilder, UserType};
+use alluvium::table::{ColumnSettings, Objects, TableBuilder, UserType, Zone};
 
 /// Decodes each line of `input` and appends it; takes a batch at empty lines and at the end.
 ///
@@ -23,6 +23,12 @@ pub fn records(layout: Layout, input: &[u8]) {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::Long,
+        zone: Zone::UTC,
+        objects: match layout {
+            Layout::Rakam => Objects::Map,
+            Layout::Fabric => Objects::Text,
+            Layout::Plain => Objects::Struct,
+        },
     });
     let mut table = TableBuilder::new(&settings, 0);
     let mut expected = 0;

@@ -3,6 +3,7 @@
 //! 0: done, or drained after SIGTERM or SIGINT. 1: failed while running. 2: the configuration is wrong, and nothing was started.
 //! Logs go to stderr; stdout is for results.
 
+mod catalog;
 mod logging;
 mod repair;
 mod signals;
@@ -11,6 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use alluvium_target::Table;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Loaded};
@@ -86,6 +88,15 @@ enum Command {
         #[arg(long)]
         discard_plan: bool,
     },
+    /// Show which columns tables have, of which types, and when they came.
+    Catalog {
+        /// The .properties file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only this table, with what changed when.
+        #[arg(long, value_name = "PROJECT.COLLECTION", value_parser = catalog::table)]
+        table: Option<Table>,
+    },
     /// Show the whole path on this machine: an in-process broker, a generated stream, files in a directory.
     Demo {
         /// How many records to stream.
@@ -132,6 +143,7 @@ pub fn main(targets: &Targets) -> ExitCode {
             };
             repair::recover(&config, wanted, targets)
         }
+        Command::Catalog { config, table } => catalog::show(&config, table.as_ref(), targets),
         Command::Demo { records, dir } => show_demo(records, &dir),
         Command::Config => print(&config::reference_text()),
     };

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use alluvium_objects::{Compression, KeyTemplate, LineLayout, ObjectSettings};
 
+use super::jdbc;
 use super::key::Key;
 use super::keys::{self, CLIENT_PREFIX};
 use super::read::{self, Reader};
 use super::secret::{self, Secret};
 use super::settings::{
-    Admin, Avro, AvroEncoding, Columns, Credentials, Flush, JsonLayout, Kafka, Log, LogFormat,
-    Memory, Offset, S3, SchemaRegistry, Settings, Source, Target, UserType,
+    Admin, Avro, AvroEncoding, Columns, Credentials, Flush, Historical, JsonLayout, Kafka, Log,
+    LogFormat, Memory, Offset, Routing, S3, SchemaRegistry, Settings, Source, Target, UserType,
 };
-use crate::table::MISFIT;
+use crate::table::{MISFIT, Objects, Zone};
 
 /// The settings, with stand-ins where the reader found a problem; nothing if there is no stand-in.
 pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<Settings> {
@@ -32,8 +33,10 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
         kafka: kafka(r),
         flush: flush(r),
         columns,
+        routing: routing(r),
         memory: memory(r),
         target: target(r, custom_targets),
+        store: jdbc::store(r),
         admin: Admin {
             listen: r.parsed(&keys::ADMIN_LISTEN, read::listen).flatten(),
         },
@@ -84,7 +87,18 @@ fn source(r: &mut Reader<'_>) -> Source {
             let fix = "remove it, or set source.data-format.json.layout=PLAIN";
             contradiction(r, key, "only the layout PLAIN reads it", fix);
         }
+        without_effect(r, &keys::JSON_NESTED, "only the layout PLAIN reads it");
     }
+    let nested = [
+        ("map", Objects::Map),
+        ("struct", Objects::Struct),
+        ("text", Objects::Text),
+    ];
+    let objects = r.choice(&keys::JSON_NESTED, nested);
+    let zone = r.parsed(&keys::TIME_ZONE, |name| {
+        name.parse::<Zone>()
+            .map_err(|error| format!("is refused: {error}"))
+    });
     let max_record_size = r.size(&keys::MAX_RECORD_SIZE).unwrap_or_default();
     let avro_settings = avro_settings(r, avro);
     for key in [&keys::JSON_LAYOUT, &keys::JSON_FRAMING]
@@ -98,6 +112,8 @@ fn source(r: &mut Reader<'_>) -> Source {
         framed: framed && !avro,
         avro: avro_settings.filter(|_| avro),
         max_record_size: usize::try_from(max_record_size).unwrap_or(usize::MAX),
+        objects: objects.unwrap_or_default(),
+        zone: zone.unwrap_or(Zone::UTC),
     }
 }
 
@@ -294,6 +310,47 @@ fn columns(r: &mut Reader<'_>) -> Columns {
     columns
 }
 
+fn routing(r: &mut Reader<'_>) -> Routing {
+    let listed = r.parsed(&keys::WHITELISTED, |text| Ok(read::collections(text)));
+    if listed == Some(None) {
+        let why = "it has not two characters, one of them a letter";
+        without_effect(r, &keys::WHITELISTED, why);
+    }
+    Routing {
+        collections: listed.flatten(),
+        historical: historical(r),
+        duplicates: r.text(&keys::DUPLICATES).map(Into::into),
+    }
+}
+
+fn historical(r: &mut Reader<'_>) -> Option<Historical> {
+    let topic = r.parsed(&keys::HISTORICAL_TOPIC, read::topic);
+    let days = r.whole(&keys::OUTDATED_DAYS);
+    let worker = r.choice(&keys::HISTORICAL_WORKER, [("false", false), ("true", true)]);
+    let max_flush_age = r.duration(&keys::HISTORICAL_MAX_FLUSH);
+    let max_flush_records = r.whole(&keys::HISTORICAL_MAX_RECORDS).unwrap_or_default();
+    if topic.is_none() {
+        let why = "kafka.historical-data-topic is not set";
+        for key in [
+            &keys::OUTDATED_DAYS,
+            &keys::HISTORICAL_MAX_FLUSH,
+            &keys::HISTORICAL_MAX_RECORDS,
+        ] {
+            without_effect(r, key, why);
+        }
+        if worker == Some(true) {
+            without_effect(r, &keys::HISTORICAL_WORKER, why);
+        }
+    }
+    Some(Historical {
+        topic: topic?,
+        outdated_days: i64::try_from(days?).unwrap_or(i64::MAX),
+        worker: worker?,
+        max_flush_age,
+        max_flush_records,
+    })
+}
+
 fn memory(r: &mut Reader<'_>) -> Memory {
     let memory = Memory {
         max_size: r.size(&keys::MEMORY_MAX_SIZE),
@@ -473,7 +530,7 @@ fn without_effect_besides(r: &mut Reader<'_>, key: &Key, other: &Key) {
 }
 
 /// Warns of a key that somebody set and that another makes idle.
-fn without_effect(r: &mut Reader<'_>, key: &Key, why: &str) {
+pub(super) fn without_effect(r: &mut Reader<'_>, key: &Key, why: &str) {
     if let Some(found) = r.set(key) {
         r.findings().warning(
             &found.place,
@@ -484,7 +541,7 @@ fn without_effect(r: &mut Reader<'_>, key: &Key, why: &str) {
     }
 }
 
-fn millis(r: &mut Reader<'_>, key: &'static Key) -> Duration {
+pub(super) fn millis(r: &mut Reader<'_>, key: &'static Key) -> Duration {
     Duration::from_millis(r.whole(key).unwrap_or_default())
 }
 

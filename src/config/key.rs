@@ -74,6 +74,10 @@ pub(super) enum Kind {
     Nodes,
     /// Comma-separated names of topics, and regular expressions that begin with `^`.
     Topics,
+    /// The name of a topic.
+    Topic,
+    /// Comma-separated names of anything.
+    Names,
     /// The template of an output's name.
     Template,
     /// A path of this machine.
@@ -84,6 +88,8 @@ pub(super) enum Kind {
     Endpoint,
     /// Comma-separated URLs as in `Endpoint`.
     Endpoints,
+    /// The URL of a database, as JDBC has it.
+    Jdbc,
     /// A log level, perhaps with levels for single modules.
     LogFilter,
 }
@@ -99,6 +105,8 @@ pub(super) enum Section {
     Flushing,
     /// Columns with a role.
     Columns,
+    /// Which rows go to the target.
+    Routing,
     /// The byte budget.
     Memory,
     /// Where rows go and how they look.
@@ -107,6 +115,8 @@ pub(super) enum Section {
     S3,
     /// The file target.
     File,
+    /// Where the columns of tables are kept.
+    Catalog,
     /// What is seen from outside.
     Operation,
     /// What only the original does.
@@ -115,15 +125,17 @@ pub(super) enum Section {
 
 impl Section {
     /// All sections in the order of the documents, without [`Section::Original`].
-    pub(super) const SERVED: [Self; 9] = [
+    pub(super) const SERVED: [Self; 11] = [
         Self::Source,
         Self::Kafka,
         Self::Flushing,
         Self::Columns,
+        Self::Routing,
         Self::Memory,
         Self::Target,
         Self::S3,
         Self::File,
+        Self::Catalog,
         Self::Operation,
     ];
 
@@ -134,10 +146,12 @@ impl Section {
             Self::Kafka => "Kafka",
             Self::Flushing => "Flushing",
             Self::Columns => "Columns",
+            Self::Routing => "Which rows go to the target",
             Self::Memory => "Memory",
             Self::Target => "Target",
             Self::S3 => "Target s3",
             Self::File => "Target file",
+            Self::Catalog => "Catalog",
             Self::Operation => "Operation",
             Self::Original => "Keys of rakam-api-collector that are not served yet",
         }
@@ -157,10 +171,12 @@ impl Kind {
             Self::Whole { unit, .. } => format!("whole number, {unit}"),
             Self::Nodes => "list of host[:port]".into(),
             Self::Topics => "list of topics".into(),
+            Self::Topic => "topic".into(),
+            Self::Names => "list of names".into(),
             Self::Template => "text with placeholders".into(),
             Self::Path => "path".into(),
             Self::Listen => "address:port or off".into(),
-            Self::Endpoint => "URL".into(),
+            Self::Endpoint | Self::Jdbc => "URL".into(),
             Self::Endpoints => "list of URLs".into(),
             Self::LogFilter => "log levels".into(),
         }
@@ -183,9 +199,12 @@ impl Kind {
             }
             Self::Nodes => "host or host:port, several with commas between".into(),
             Self::Topics => "names of topics with commas between; an entry that begins with ^ is a regular expression".into(),
+            Self::Topic => "the name of a topic".into(),
+            Self::Names => "names with commas between".into(),
             Self::Template => "text with placeholders in braces".into(),
             Self::Path => "a path".into(),
             Self::Listen => "an IP address with a port, or off".into(),
+            Self::Jdbc => "jdbc:postgresql://HOST/DATABASE, jdbc:mysql://HOST/DATABASE or jdbc:sqlite:FILE".into(),
             Self::Endpoint => "http:// or https://, a host, and perhaps a port".into(),
             Self::Endpoints => "http:// or https://, a host, and perhaps a port and a path; several with commas between".into(),
             Self::LogFilter => "one of off, error, warn, info, debug, trace, or module=level with commas between".into(),

@@ -53,6 +53,24 @@ pub(super) static COLLECTION_FIELD: Key = Key::new(
 .example("event_type")
 .shapes();
 
+pub(super) static JSON_NESTED: Key = Key::new(
+    Section::Source,
+    "source.data-format.json.nested",
+    Kind::Choice { words: &["map", "struct", "text"], later: &[] },
+    "Layout `PLAIN` only: what an object within a record becomes. `map`: a map to values of one type, in which what is nested is JSON text. `struct`: a struct, of whatever is nested in it. `text`: JSON text.",
+)
+.default("map")
+.shapes();
+
+pub(super) static TIME_ZONE: Key = Key::new(
+    Section::Source,
+    "source.time-zone",
+    Kind::Text,
+    "The zone of the IANA database in which times in strings are that name no zone.",
+)
+.default("UTC")
+.example("Europe/Istanbul")
+.shapes();
 pub(super) static JSON_FRAMING: Key = Key::new(
     Section::Source,
     "source.data-format.json.framing",
@@ -314,6 +332,76 @@ pub(super) static USER_FIELD_TYPE: Key = Key::new(
 .default("STRING")
 .shapes();
 
+pub(super) static WHITELISTED: Key = Key::new(
+    Section::Routing,
+    "database.whitelisted.collections",
+    Kind::Names,
+    "The collections whose rows are kept, with commas between; case and white space do not matter. Records of others are dropped and counted. As in the original, a value counts as not set unless it has more than one character, one of them a letter.",
+)
+.unset("all collections")
+.example("page_view,purchase")
+.shapes();
+
+pub(super) static HISTORICAL_TOPIC: Key = Key::new(
+    Section::Routing,
+    "kafka.historical-data-topic",
+    Kind::Topic,
+    "The topic that late records are sent to instead of the target. Records of this topic itself are never late.",
+)
+.unset("no record is late")
+.example("events-historical")
+.shapes();
+
+pub(super) static OUTDATED_DAYS: Key = Key::new(
+    Section::Routing,
+    "outdated.day.index",
+    Kind::Whole { least: 0, greatest: 36_500, unit: "days" },
+    "A record is late if its time field lies on a day (of UTC) more than so many days before the day its span was opened, or on a later day. One without a time that can be read is not.",
+)
+.default("1")
+.shapes();
+
+pub(super) static HISTORICAL_WORKER: Key = Key::new(
+    Section::Routing,
+    "historical.worker",
+    Kind::Choice {
+        words: &["false", "true"],
+        later: &[],
+    },
+    "Whether this program reads the topic of late records too and writes them to the target.",
+)
+.default("false");
+
+pub(super) static HISTORICAL_MAX_FLUSH: Key = Key::new(
+    Section::Routing,
+    "historical.max-flush-duration",
+    Kind::Duration,
+    "How long a row of the topic of late records may wait before its span is delivered; for all other topics, `middleware.max-flush-duration` says it.",
+)
+.default("30m");
+
+pub(super) static HISTORICAL_MAX_RECORDS: Key = Key::new(
+    Section::Routing,
+    "historical.max-flush-records",
+    Kind::Whole {
+        least: 1,
+        greatest: u64::MAX,
+        unit: "",
+    },
+    "A span of the topic of late records is delivered when it has about so many records.",
+)
+.default("500000");
+
+pub(super) static DUPLICATES: Key = Key::new(
+    Section::Routing,
+    "committer.duplicate-handler-rocksdb-directory",
+    Kind::Path,
+    "Where this machine remembers events for 30 days; rows that repeat one (same project, collection, time and user) are dropped and counted. A row without time or user repeats none. Give copies on other machines the same path, and copies on one machine each its own. The store is not RocksDB: the name is the original's.",
+)
+.unset("repeats are kept")
+.example("/var/lib/alluvium/events")
+.shapes();
+
 pub(super) static HEAP_RATIO: Key = Key::new(
     Section::Memory,
     "memory.heap-ratio",
@@ -439,6 +527,81 @@ pub(super) static FILE_DIRECTORY: Key = Key::new(
 .example("/var/lib/alluvium")
 .shapes();
 
+pub(super) static STORE_URL: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.url",
+    Kind::Jdbc,
+    "The database that keeps which columns tables have (docs/catalog.md). `jdbc:` may be left out. User and password may be in it, `user:password@` before the host or `?user=…&password=…` at the end. TLS by `sslmode` and `sslrootcert` (PostgreSQL), `sslMode` (MySQL).",
+)
+.secret()
+.unset("columns are decided in memory")
+.example("jdbc:postgresql://db.example.com/rakam");
+
+pub(super) static STORE_USERNAME: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.username",
+    Kind::Text,
+    "The user of the database. Wins over the URL.",
+)
+.unset("what the URL says")
+.example("alluvium");
+
+pub(super) static STORE_PASSWORD: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.password",
+    Kind::Text,
+    "The user's password. Wins over the URL.",
+)
+.secret()
+.unset("what the URL says, else empty");
+
+pub(super) static STORE_CONNECTIONS: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.max-connection",
+    Kind::Whole {
+        least: 1,
+        greatest: 10_000,
+        unit: "",
+    },
+    "The most connections of this process. SQLite has one.",
+)
+.default("30");
+
+pub(super) static STORE_LIFE: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.connection.max-life-time",
+    Kind::Whole {
+        least: 0,
+        greatest: 31_536_000_000,
+        unit: "ms",
+    },
+    "How old a connection may become; 0 is no limit. The original ignores it.",
+)
+.default("1800000");
+
+pub(super) static STORE_IDLE: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.connection.max-idle-timeout",
+    Kind::Whole {
+        least: 0,
+        greatest: 31_536_000_000,
+        unit: "ms",
+    },
+    "How long a connection may be idle; 0 is no limit.",
+)
+.default("600000");
+
+pub(super) static STORE_NO_POOL: Key = Key::new(
+    Section::Catalog,
+    "metadata.store.jdbc.connection.disable-pool",
+    Kind::Choice {
+        words: &["false", "true"],
+        later: &[],
+    },
+    "Whether each connection is closed after one use.",
+)
+.default("false");
+
 pub(super) static ADMIN_LISTEN: Key = Key::new(
     Section::Operation,
     "admin.listen",
@@ -467,11 +630,13 @@ pub(super) static LOG_LEVEL: Key = Key::new(
 .default("info");
 
 /// The served keys, in the order of the documents.
-pub(super) static SERVED: [&Key; 48] = [
+pub(super) static SERVED: [&Key; 64] = [
     &STREAM_SOURCE,
     &DATA_FORMAT,
     &JSON_LAYOUT,
+    &JSON_NESTED,
     &JSON_FRAMING,
+    &TIME_ZONE,
     &AVRO_ENCODING,
     &AVRO_COLLECTION,
     &AVRO_READER,
@@ -500,6 +665,13 @@ pub(super) static SERVED: [&Key; 48] = [
     &USER_FIELD,
     &TIME_FIELD,
     &USER_FIELD_TYPE,
+    &WHITELISTED,
+    &HISTORICAL_TOPIC,
+    &OUTDATED_DAYS,
+    &HISTORICAL_WORKER,
+    &HISTORICAL_MAX_FLUSH,
+    &HISTORICAL_MAX_RECORDS,
+    &DUPLICATES,
     &HEAP_RATIO,
     &MEMORY_MAX_SIZE,
     &TARGET,
@@ -513,6 +685,13 @@ pub(super) static SERVED: [&Key; 48] = [
     &ACCESS_KEY,
     &SECRET_ACCESS_KEY,
     &FILE_DIRECTORY,
+    &STORE_URL,
+    &STORE_USERNAME,
+    &STORE_PASSWORD,
+    &STORE_CONNECTIONS,
+    &STORE_LIFE,
+    &STORE_IDLE,
+    &STORE_NO_POOL,
     &ADMIN_LISTEN,
     &LOG_FORMAT,
     &LOG_LEVEL,
@@ -520,35 +699,6 @@ pub(super) static SERVED: [&Key; 48] = [
 
 /// The keys of the original that do nothing here, or not yet.
 pub(super) static ORIGINAL: &[Key] = &[
-    Key::later(
-        "committer.duplicate-handler-rocksdb-directory",
-        "de-duplication of Avro records",
-    ),
-    Key::later(
-        "database.whitelisted.collections",
-        "which collections are taken",
-    ),
-    Key::later(
-        "historical.worker",
-        "late records are consumed in the same process",
-    )
-    .harmless("false"),
-    Key::later(
-        "kafka.historical-data-topic",
-        "late records are sent to this topic",
-    ),
-    Key::later(
-        "outdated.day.index",
-        "days of lateness that still are real time",
-    ),
-    Key::later(
-        "historical.max-flush-duration",
-        "flushing of late records, by age",
-    ),
-    Key::later(
-        "historical.max-flush-records",
-        "flushing of late records, by number",
-    ),
     Key::later("kinesis.stream", "Kinesis source"),
     Key::later("kinesis.max-records-per-batch", "Kinesis source"),
     Key::later("kinesis.consumer-dynamodb-table", "Kinesis source"),
@@ -578,31 +728,14 @@ pub(super) static ORIGINAL: &[Key] = &[
         "aws.s3-endpoint",
         "bulk objects of the Kinesis source; for the S3 target, set target.aws.s3-endpoint",
     ),
-    Key::later(
-        "metadata.store.jdbc.url",
-        "the catalog of tables; columns are inferred until then",
-    )
-    .secret(),
-    Key::later("metadata.store.jdbc.username", "the catalog of tables"),
-    Key::later("metadata.store.jdbc.password", "the catalog of tables").secret(),
-    Key::later(
-        "metadata.store.jdbc.max-connection",
-        "the catalog of tables",
+    Key::no_effect(
+        "metadata.store.jdbc.data-source",
+        "the original reads and ignores it too",
     ),
-    Key::later(
-        "metadata.store.jdbc.connection.max-life-time",
-        "the catalog of tables",
+    Key::no_effect(
+        "metadata.store.jdbc.table",
+        "the original reads and ignores it too",
     ),
-    Key::later(
-        "metadata.store.jdbc.connection.max-idle-timeout",
-        "the catalog of tables",
-    ),
-    Key::later(
-        "metadata.store.jdbc.connection.disable-pool",
-        "the catalog of tables",
-    ),
-    Key::later("metadata.store.jdbc.data-source", "the catalog of tables"),
-    Key::later("metadata.store.jdbc.table", "the catalog of tables"),
     Key::later("raptor.metadata.url", "the Raptor target").secret(),
     Key::later("raptor.metadata.max-connection", "the Raptor target"),
     Key::later("raptor.node.id", "the Raptor target"),

@@ -17,6 +17,7 @@ pub mod size;
 mod assemble;
 mod client;
 mod effective;
+mod jdbc;
 mod key;
 mod keys;
 mod layers;

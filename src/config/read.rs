@@ -232,6 +232,21 @@ pub(super) fn topics(text: &str) -> Result<Vec<Topic>, String> {
     })
 }
 
+/// The name of one topic.
+pub(super) fn topic(text: &str) -> Result<String, String> {
+    match topics(text)?.as_slice() {
+        [Topic::Name(name)] => Ok(name.clone()),
+        _ => Err("is not the name of one topic".into()),
+    }
+}
+
+/// Names of collections, in lower case. None if the original would not look at the value.
+pub(super) fn collections(text: &str) -> Option<Vec<String>> {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let counts = text.chars().count() > 1 && text.chars().any(char::is_alphabetic);
+    counts.then(|| entries(&text).map(str::to_lowercase).collect())
+}
+
 /// A socket address, or nothing for `off`.
 pub(super) fn listen(text: &str) -> Result<Option<SocketAddr>, String> {
     if text.eq_ignore_ascii_case("off") {

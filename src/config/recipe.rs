@@ -96,8 +96,9 @@ mod tests {
         let shapes = [
             "source.data-format.json.layout=RAKAM\ntarget=s3\ntarget.aws.s3-bucket=b\n",
             "source.data-format.json.layout=FABRIC\ntarget=s3\ntarget.aws.s3-bucket=c\ndatabase.user-field-type=LONG\n",
-            "source.data-format.json.layout=PLAIN\nsource.project=p\nsource.collection-field=kind of\ntarget=file\ntarget.file.directory=/x\n",
             "source.data-format=AVRO\nsource.data-format.avro.encoding=CONTAINER\nsource.data-format.avro.collection=RECORD\nsource.data-format.avro.reader-schema=/r.avsc\ntarget=file\ntarget.file.directory=/x\n",
+            "target=file\ntarget.file.directory=/w\ndatabase.whitelisted.collections=a,b\nkafka.historical-data-topic=old\noutdated.day.index=4\n",
+            "source.data-format.json.layout=PLAIN\nsource.project=p\nsource.data-format.json.nested=struct\nsource.time-zone=Asia/Tokyo\nsource.collection-field=kind of\ntarget=file\ntarget.file.directory=/x\n",
             "target=file\ntarget.file.directory=/y\ntarget.compression=none\ntarget.json.layout=flat\n",
             "target=file\ntarget.file.directory=/z\ntarget.key={project}/x \u{e4}/{collection}/{topic}-{partition}-{from}-{to}\n",
         ];
@@ -113,6 +114,7 @@ mod tests {
                 assert_eq!(made.output.key, wanted.settings.output.key);
                 assert_eq!(made.output.layout, wanted.settings.output.layout);
                 assert_eq!(made.output.compression, wanted.settings.output.compression);
+                assert_eq!(made.routing, wanted.settings.routing);
                 assert_eq!(made.kafka.group_id, "mine");
             }
         }

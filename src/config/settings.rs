@@ -1,6 +1,7 @@
 //! The configuration as the rest of the program sees it: typed, checked, complete.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use alluvium_objects::ObjectSettings;
 
 use super::secret::Secret;
+use crate::table::{Objects, Zone};
 
 /// Everything that is configured. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Settings {
     pub flush: Flush,
     /// Columns with a role.
     pub columns: Columns,
+    /// Which rows go to the target.
+    pub routing: Routing,
     /// What the byte budget is made from; see [`super::memory::budget`].
     pub memory: Memory,
     /// Where rows go.
@@ -30,6 +34,8 @@ pub struct Settings {
     /// `target.key`, `target.json.layout`, `target.compression` and its level, with the names of the time and
     /// user columns: how rows become outputs, for targets that write objects.
     pub output: ObjectSettings,
+    /// `metadata.store.jdbc.…`: where the catalog is kept, if not in memory.
+    pub store: Option<Store>,
     /// What is seen from outside.
     pub admin: Admin,
     /// What is logged, and how.
@@ -47,6 +53,10 @@ pub struct Source {
     pub avro: Option<Avro>,
     /// `source.max-record-size`: payloads of more bytes become dead letters.
     pub max_record_size: usize,
+    /// `source.data-format.json.nested`: what objects within a record become.
+    pub objects: Objects,
+    /// `source.time-zone`.
+    pub zone: Zone,
 }
 
 /// What only Avro has.
@@ -192,6 +202,39 @@ pub enum UserType {
     Double,
 }
 
+/// Which rows go to the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// `database.whitelisted.collections`, in lower case; all if not set.
+    pub collections: Option<Vec<String>>,
+    /// What becomes of late records; there are none if `kafka.historical-data-topic` is not set.
+    pub historical: Option<Historical>,
+    /// `committer.duplicate-handler-rocksdb-directory`: where events are remembered; if not set, repeats are kept.
+    pub duplicates: Option<PathBuf>,
+}
+
+impl Routing {
+    /// Whether records may be left out of the target, so that a span may have no object there.
+    pub fn leaves_out(&self) -> bool {
+        self.collections.is_some() || self.historical.is_some() || self.duplicates.is_some()
+    }
+}
+
+/// What becomes of late records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Historical {
+    /// `kafka.historical-data-topic`.
+    pub topic: String,
+    /// `outdated.day.index`.
+    pub outdated_days: i64,
+    /// `historical.worker`: whether the topic is read too.
+    pub worker: bool,
+    /// `historical.max-flush-duration`.
+    pub max_flush_age: Duration,
+    /// `historical.max-flush-records`.
+    pub max_flush_records: u64,
+}
+
 /// What the byte budget is made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
@@ -240,6 +283,102 @@ pub struct Credentials {
     pub access_key: Secret,
     /// The key's secret.
     pub secret_access_key: Secret,
+}
+
+/// The database that keeps the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// `metadata.store.jdbc.url`, without what is secret.
+    pub address: StoreAddress,
+    /// `metadata.store.jdbc.username`, or what the URL says.
+    pub username: String,
+    /// `metadata.store.jdbc.password`, or what the URL says.
+    pub password: Secret,
+    /// `metadata.store.jdbc.max-connection`
+    pub max_connections: u32,
+    /// `metadata.store.jdbc.connection.max-life-time`
+    pub max_life: Option<Duration>,
+    /// `metadata.store.jdbc.connection.max-idle-timeout`
+    pub max_idle: Option<Duration>,
+    /// Not `metadata.store.jdbc.connection.disable-pool`: whether connections are used again.
+    pub pooled: bool,
+}
+
+/// A kind of database and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// PostgreSQL.
+    Postgres {
+        /// The server.
+        server: Server,
+        /// The schema that holds the tables.
+        schema: String,
+    },
+    /// MySQL or MariaDB.
+    MySql {
+        /// The server.
+        server: Server,
+    },
+    /// SQLite.
+    Sqlite {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, server) = match self {
+            Self::Postgres { server, .. } => ("postgresql", server),
+            Self::MySql { server } => ("mysql", server),
+            Self::Sqlite { file } => return write!(f, "sqlite:{}", file.display()),
+        };
+        let Server {
+            host,
+            port,
+            database,
+            ..
+        } = server;
+        write!(f, "{scheme}://{host}:{port}/{database}")
+    }
+}
+
+/// A database server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The database there.
+    pub database: String,
+    /// Whether the connection is encrypted.
+    pub tls: Tls,
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Whether it must be.
+    pub mode: TlsMode,
+    /// A PEM file with the authorities that are trusted; if not set, the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Whether a connection must be encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// If the server offers it.
+    #[default]
+    Prefer,
+    /// Always.
+    Require,
+    /// Always, to a server with a certificate of an authority that is trusted.
+    VerifyCa,
+    /// Always, to a server with such a certificate for its name.
+    VerifyFull,
 }
 
 /// What is seen from outside.

@@ -342,6 +342,10 @@ fn contradictions() {
             "7: source.collection-field: only the layout PLAIN reads it",
         ),
         (
+            "source.time-zone=Mars\n",
+            "7: source.time-zone: \"Mars\" is refused: no time zone of the IANA database has this name",
+        ),
+        (
             "target.secret-access-key=s\n",
             "7: target.secret-access-key: is set without the key's id",
         ),
@@ -391,6 +395,10 @@ fn keys_without_effect_are_warned_of() {
         (
             "target.compression=none\ntarget.compression-level=9\n",
             "target.compression is none",
+        ),
+        (
+            "source.data-format.json.nested=struct\n",
+            "only the layout PLAIN reads it",
         ),
     ] {
         let warnings = warnings(text);
@@ -551,6 +559,59 @@ fn nodes_topics_and_endpoints_as_they_come() {
 }
 
 #[test]
+fn whitelisted_collections_as_they_come() {
+    let listed = |value: &str| {
+        let text = format!("database.whitelisted.collections={value}\n");
+        (settings(&text).routing.collections, warnings(&text).len())
+    };
+    let names = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    assert_eq!(listed(""), (None, 0));
+    assert_eq!(
+        listed(" Page View , b,,\t\u{c4} "),
+        (names(&["pageview", "b", "\u{e4}"]), 0)
+    );
+    // As in the original: all are taken then, but not without a word.
+    for ignored in ["*", "a", "12", ",,", "a "] {
+        assert_eq!(listed(ignored), (None, 1), "{ignored}");
+    }
+    assert_eq!(listed("a,"), (names(&["a"]), 0));
+}
+
+#[test]
+fn late_records_have_a_topic_or_there_are_none() {
+    let read = |text: &str| (settings(text).routing.historical, warnings(text).len());
+    assert_eq!(read("historical.worker=false\n"), (None, 0));
+    assert_eq!(
+        read("historical.worker=true\noutdated.day.index=3\n"),
+        (None, 2)
+    );
+    let (historical, warnings) = read(
+        "kafka.historical-data-topic=old\noutdated.day.index=0\nhistorical.worker=TRUE\n\
+         historical.max-flush-duration=5m\nhistorical.max-flush-records=7\n",
+    );
+    assert_eq!(warnings, 0);
+    let expected = settings::Historical {
+        topic: "old".into(),
+        outdated_days: 0,
+        worker: true,
+        max_flush_age: Duration::from_secs(300),
+        max_flush_records: 7,
+    };
+    assert_eq!(historical, Some(expected));
+    let (historical, _) = read("kafka.historical-data-topic=old\n");
+    let historical = historical.unwrap();
+    assert_eq!((historical.outdated_days, historical.worker), (1, false));
+    for (key, value) in [
+        ("kafka.historical-data-topic", "^old"),
+        ("kafka.historical-data-topic", "a,b"),
+        ("outdated.day.index", "-1"),
+        ("historical.worker", "yes"),
+    ] {
+        assert_eq!(problems_of(key, value).len(), 1, "{key}={value}");
+    }
+}
+
+#[test]
 fn custom_targets_get_their_own_keys() {
     let text = LEAST.replace(
         "target=file\ntarget.file.directory=/d\n",
@@ -576,10 +637,11 @@ fn no_secret_is_seen_anywhere() {
     let secrets = "target.access-key=hunter2\ntarget.secret-access-key=hunter2\n\
          kafka.client.sasl.password=hunter2\nkafka.client.ssl.key.pem=hunter2\n\
          kafka.client.sasl.oauthbearer.client.secret=hunter2\ntarget.mine.token=hunter2\n\
-         target.mine.url=http://me:hunter2@host\n";
+         target.mine.url=http://me:hunter2@host\nmetadata.store.jdbc.password=hunter2\n\
+         metadata.store.jdbc.url=mysql://me:hunter2@db/x?password=hunter2&odd=hunter2\n";
     let loaded = load_with(secrets).unwrap();
     let printed = loaded.effective.all() + &loaded.effective.given();
-    assert_eq!(printed.matches("[redacted]").count(), 14, "{printed}");
+    assert_eq!(printed.matches("[redacted]").count(), 18, "{printed}");
     for text in [format!("{loaded:?}"), format!("{loaded:#?}"), printed] {
         assert!(!text.contains(HIDDEN), "{text}");
     }
@@ -589,7 +651,8 @@ fn no_secret_is_seen_anywhere() {
         "target.secret-access-key=hunter2\\u12",
         "target.secret-access-key=## hunter2",
         "aws.secret-access-key=hunter2",
-        "metadata.store.jdbc.url=jdbc:postgresql://me:hunter2@db/x",
+        "metadata.store.jdbc.url=oracle://me:hunter2@db/x",
+        "raptor.metadata.url=jdbc:mysql://me:hunter2@db/x",
         "kafka.client.sasl.jaas.config=hunter2",
         "target.aws.s3-endpoint=http://me:hunter2@host",
         "ssl.key.password=hunter2",

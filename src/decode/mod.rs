@@ -198,6 +198,7 @@ mod tests {
                 key: None,
                 payload,
                 schema,
+                origin: None,
             };
             decoder.decode("t", &record).map(|row| row.fields().len())
         };

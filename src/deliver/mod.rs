@@ -5,11 +5,13 @@
 //! contract, not any target, and not where checkpoints and plans are kept.
 
 mod backoff;
+mod late;
 mod ledger;
 mod plan;
 mod write;
 
 pub use backoff::Backoff;
+pub use late::{Late, LateError, LateSink, SentBefore};
 pub use ledger::{Ledger, SpanId, SpanIds, Stored};
 pub use plan::{MAX_TEXT, Plan, PlanError, Planned, Print};
-pub use write::{Outcome, UnderWay, Writer, Written};
+pub use write::{Load, Outcome, UnderWay, Writer, Written};

@@ -11,11 +11,31 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::{Backoff, SpanId};
+use super::{Backoff, Late, LateError, LateSink, SpanId};
+use crate::duplicates::Gathering;
 use crate::metrics::Metrics;
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
 use crate::record::{Span, Table};
+
+/// What a sealed span brings to durability.
+pub struct Load {
+    /// Its rows; none if none are for the target.
+    pub inserter: Option<Box<dyn Inserter>>,
+    /// Its late records; never empty.
+    pub late: Option<Late>,
+    /// The events of its rows, to be remembered once it is durable.
+    pub events: Option<Gathering>,
+}
+
+impl Load {
+    /// Bytes of memory it holds.
+    pub fn memory(&self) -> usize {
+        let rows = self.inserter.as_ref().map_or(0, |i| i.staged().memory);
+        let events = self.events.as_ref().map_or(0, Gathering::memory);
+        rows + events + self.late.as_ref().map_or(0, Late::memory)
+    }
+}
 
 /// How the writing of a span ended.
 #[derive(Debug)]
@@ -46,6 +66,7 @@ pub struct Written {
 pub struct Writer {
     runtime: Handle,
     attempts: Arc<Semaphore>,
+    late: Arc<dyn LateSink>,
     reports: mpsc::Sender<Written>,
     metrics: Arc<Metrics>,
 }
@@ -66,28 +87,40 @@ impl Drop for UnderWay {
 
 impl Writer {
     /// A writer on `runtime`. `attempts` limits how many spans of the process talk to the target at once;
-    /// reports go to `reports`.
+    /// late records go to `late`, reports to `reports`.
     pub fn new(
         runtime: Handle,
         attempts: Arc<Semaphore>,
+        late: Arc<dyn LateSink>,
         reports: mpsc::Sender<Written>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             runtime,
             attempts,
+            late,
             reports,
             metrics,
         }
     }
 
-    /// Writes the span until it is durable or cannot be.
-    pub fn write(&self, span: Span, id: SpanId, inserter: Box<dyn Inserter>) -> UnderWay {
+    /// Writes the span until it is durable or cannot be. The target comes first: if it refuses rows, the span is read
+    /// again, and its late records would be sent again too.
+    pub fn write(&self, span: Span, id: SpanId, load: Load) -> UnderWay {
         let attempts = self.attempts.clone();
         let reports = self.reports.clone();
-        let metrics = self.metrics.clone();
+        let (metrics, sink) = (self.metrics.clone(), self.late.clone());
         UnderWay(self.runtime.spawn(async move {
-            let outcome = write(&span, inserter, &attempts, &metrics).await;
+            let outcome = match load.inserter {
+                Some(inserter) => write(&span, inserter, &attempts, &metrics).await,
+                None => Outcome::Durable(Committed::default()),
+            };
+            if let (Outcome::Durable(_), Some(late)) = (&outcome, load.late) {
+                send_late(&span, late, &*sink, &metrics).await;
+            }
+            if let (Outcome::Durable(_), Some(events)) = (&outcome, load.events) {
+                remember(&span, events).await;
+            }
             // The worker is gone only when it has stopped caring.
             let _ = reports.send(Written { span, id, outcome }).await;
         }))
@@ -136,6 +169,32 @@ async fn write(
     }
 }
 
+/// Sends the span's late records, until all of them are durable.
+async fn send_late(span: &Span, mut late: Late, sink: &dyn LateSink, metrics: &Metrics) {
+    let mut backoff = Backoff::new(seed(span));
+    while let Err(LateError::Unavailable(reason)) = sink.send(&mut late).await {
+        metrics.historical_failures.inc();
+        let delay = backoff.next_delay();
+        tracing::warn!(
+            %span, attempt = backoff.attempts(), retry_in = ?delay, reason,
+            "late records were not taken; the span is kept and they are tried again"
+        );
+        let _waiting = Waiting::on(&metrics.spans_waiting);
+        tokio::time::sleep(delay).await;
+    }
+    let records = u64::try_from(late.len()).unwrap_or(u64::MAX);
+    metrics.historical.inc_by(records);
+    tracing::debug!(%span, records, "late records sent");
+}
+
+/// Stores the events of a durable span. Without them their repeats are kept: no reason to hold the span up.
+async fn remember(span: &Span, events: Gathering) {
+    let remembered = tokio::task::spawn_blocking(move || events.remember()).await;
+    if let Ok(Err(error)) = remembered {
+        tracing::warn!(%span, %error, "the events of a span are not remembered: repeats of them will be rows");
+    }
+}
+
 /// Counts a span that waits for its target, for as long as this lives: the wait may be abandoned.
 struct Waiting<'a>(&'a IntGauge);
 
@@ -162,6 +221,7 @@ fn seed(span: &Span) -> u64 {
 mod tests {
     use std::time::Duration;
 
+    use super::super::SentBefore;
     use super::*;
     use crate::record::{Partition, Position};
     use alluvium_target::Staged;
@@ -198,18 +258,27 @@ mod tests {
         }
     }
 
+    fn load(inserter: Scripted) -> Load {
+        Load {
+            inserter: Some(Box::new(inserter)),
+            late: None,
+            events: None,
+        }
+    }
+
     async fn outcome(inserter: Scripted) -> (Outcome, Duration, u64) {
         let metrics = Metrics::new().unwrap();
         let (reports, mut received) = mpsc::channel(1);
         let writer = Writer::new(
             Handle::current(),
             Arc::new(Semaphore::new(1)),
+            Arc::new(SentBefore),
             reports,
             metrics.clone(),
         );
         let started = tokio::time::Instant::now();
         let mut ids = super::super::SpanIds::default();
-        let _under_way = writer.write(span(), ids.next_id(), Box::new(inserter));
+        let _under_way = writer.write(span(), ids.next_id(), load(inserter));
         let written = received.recv().await.unwrap();
         (
             written.outcome,
@@ -251,16 +320,13 @@ mod tests {
         let writer = Writer::new(
             Handle::current(),
             Arc::new(Semaphore::new(1)),
+            Arc::new(SentBefore),
             reports,
             metrics,
         );
         let end = || Ok(Committed::default());
         let mut ids = super::super::SpanIds::default();
-        drop(writer.write(
-            span(),
-            ids.next_id(),
-            Box::new(Scripted { failures: 1, end }),
-        ));
+        drop(writer.write(span(), ids.next_id(), load(Scripted { failures: 1, end })));
         drop(writer);
         assert!(received.recv().await.is_none());
     }

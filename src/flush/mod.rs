@@ -34,6 +34,8 @@ pub enum Reason {
     Size,
     /// The memory is needed.
     Memory,
+    /// A new day has begun, by which late records are told.
+    Day,
     /// The partition has reached the end that was asked for.
     End,
     /// The partition goes to another worker.
@@ -46,10 +48,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for metrics that exist before the first flush.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Age,
         Self::Size,
         Self::Memory,
+        Self::Day,
         Self::End,
         Self::Revoked,
         Self::Shutdown,
@@ -62,6 +65,7 @@ impl Reason {
             Self::Age => "age",
             Self::Size => "size",
             Self::Memory => "memory",
+            Self::Day => "day",
             Self::End => "end",
             Self::Revoked => "revoked",
             Self::Shutdown => "shutdown",

@@ -30,6 +30,12 @@ pub struct Metrics {
     pub bytes: IntCounter,
     /// Records that became dead letters, by reason.
     pub dead_letters: IntCounterVec,
+    /// Records left out of the target on purpose, by reason.
+    pub dropped: IntCounterVec,
+    /// Late records that the historical topic has taken.
+    pub historical: IntCounter,
+    /// Attempts to send late records that failed.
+    pub historical_failures: IntCounter,
     /// Spans sealed, by reason.
     pub flushes: IntCounterVec,
     /// Age of the oldest open span of each partition, in seconds.
@@ -101,6 +107,19 @@ impl Metrics {
                 "dead_letters_total",
                 "Records that became dead letters, by reason.",
                 &["reason"],
+            )?,
+            dropped: make.counters(
+                "records_dropped_total",
+                "Records left out of the target on purpose, by reason.",
+                &["reason"],
+            )?,
+            historical: make.counter(
+                "historical_records_total",
+                "Late records that the historical topic has taken.",
+            )?,
+            historical_failures: make.counter(
+                "historical_failures_total",
+                "Failed attempts to send a span's late records.",
             )?,
             flushes: make.counters("flushes_total", "Spans sealed, by reason.", &["reason"])?,
             open_span_age: make.gauges(

@@ -53,6 +53,15 @@ impl<'a> Row<'a> {
         self.buffer.values(self.payload)
     }
 
+    /// The value of the field `name`. `place` is where it was last, and is kept there: records of one kind have it in one place.
+    pub fn value(&self, name: &str, place: &mut usize) -> Option<Value<'a>> {
+        let mut values = self.values();
+        if *place >= values.len() || self.name(*place) != name {
+            *place = (0..values.len()).find(|&at| self.name(at) == name)?;
+        }
+        values.nth(*place).map(|(_, value)| value)
+    }
+
     /// The name of the field at place `at` of the record.
     ///
     /// # Panics

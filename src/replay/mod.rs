@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use crate::audit::inventory::{Inventory, Look, SpanObjects};
 use crate::config::Loaded;
-use crate::deliver::{Plan, Planned};
+use crate::deliver::{Plan, Planned, SentBefore};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Position};
 use crate::registry::Targets;
@@ -71,7 +71,7 @@ pub async fn replay(
         metrics.clone(),
         1,
         run::budget(settings)?,
-    );
+    )?;
     let mut from = part.from;
     for chunk in spans.chunks(SPANS_AT_A_TIME) {
         let to = chunk[chunk.len() - 1].to;
@@ -82,6 +82,8 @@ pub async fn replay(
         };
         let ends = Arc::new(Ends::new([(part.partition.clone(), to)].into(), 1));
         let mut shared = shared.clone();
+        // They were sent when the span was first written.
+        shared.late = Arc::new(SentBefore);
         shared.ends = Some(ends.clone());
         shared.leaving = Arc::new(Leaving::new(1));
         let (kafka, partition, stop) = (kafka.clone(), part.partition.clone(), stop.clone());

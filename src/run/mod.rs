@@ -17,16 +17,18 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
 use self::crew::Crew;
+use crate::catalog::CatalogError;
 use crate::config::memory::{self, MemoryUnknown};
 use crate::config::settings::Settings;
 use crate::config::{Loaded, Recipe};
 use crate::deliver::Backoff;
+use crate::duplicates::Duplicates;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::registry::{self, Targets};
 use crate::schemas::{Client, SchemaError};
 use crate::source::SourceError;
-use crate::source::kafka::{self, KafkaSettings};
+use crate::source::kafka::{self, KafkaLate, KafkaSettings};
 use crate::worker::{Budget, Ends, Leaving, Shape, Shared, WorkerError};
 
 /// Spans that talk to the target at once, for each of `committer.thread.count`: a thread of the original waited for one
@@ -61,6 +63,15 @@ impl From<SchemaError> for RunError {
     fn from(error: SchemaError) -> Self {
         match error {
             SchemaError::Unavailable(_) => Self::Failed(error.to_string()),
+            _ => Self::Configuration(error.to_string()),
+        }
+    }
+}
+
+impl From<CatalogError> for RunError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Unavailable(_) => Self::Failed(error.to_string()),
             _ => Self::Configuration(error.to_string()),
         }
     }
@@ -156,6 +167,11 @@ pub async fn run(
     let stop = options.stop;
     let settings = &loaded.settings;
     announce(settings);
+    if settings.store.is_some() {
+        tracing::warn!(
+            "metadata.store.jdbc.url is read by `alluvium catalog` only so far: the columns of a span are decided by its own rows"
+        );
+    }
     let shape = shape(settings, &loaded.recipe.shaping(), targets).await?;
     let target = shape.target();
     let health = Arc::new(Health::new(wire::wanted_workers(settings)));
@@ -193,7 +209,7 @@ pub async fn run(
             metrics.clone(),
             workers,
             record_bytes,
-        )
+        )?
     };
     let partitions = found.partitions.len();
     tracing::info!(
@@ -202,6 +218,10 @@ pub async fn run(
         memory_bytes = budget_bytes,
         "joining the group"
     );
+    // Brokers may be set up to create it when the first record comes.
+    if let Ok(Some(missing)) = missing_historical_topic(settings).await {
+        tracing::warn!("{missing}");
+    }
     if partitions == 0 {
         tracing::warn!("no topic matches kafka.topic yet; waiting for one");
     }
@@ -216,6 +236,9 @@ pub async fn run(
 }
 
 /// What workers share, for so many of them, with so much memory for records.
+///
+/// # Errors
+/// If what is remembered of events cannot be opened.
 pub(crate) fn shared(
     loaded: &Loaded,
     targets: &Targets,
@@ -223,13 +246,16 @@ pub(crate) fn shared(
     metrics: Arc<Metrics>,
     workers: usize,
     record_bytes: u64,
-) -> Shared {
+) -> Result<Shared, RunError> {
     let settings = &loaded.settings;
     let deliveries = settings.flush.deliveries.get();
-    Shared {
+    Ok(Shared {
         shape: Arc::new(shape),
         reshape: reshape(loaded.recipe.clone(), targets.clone()),
         policy: wire::policy(settings),
+        historical: wire::historical(settings).map(Arc::new),
+        duplicates: duplicates(settings)?,
+        late: Arc::new(KafkaLate::new(wire::kafka_settings(settings))),
         building_limit: wire::building_limit(settings, record_bytes, workers),
         max_poll: settings.kafka.max_poll_records,
         budget: Arc::new(Budget::new(record_bytes, metrics.clone())),
@@ -240,7 +266,14 @@ pub(crate) fn shared(
         ends: None,
         revoke_deadline: wire::revoke_deadline(settings),
         leaving: Arc::new(Leaving::new(workers)),
-    }
+    })
+}
+
+/// Opens what is remembered of events, if repeats are to be dropped.
+fn duplicates(settings: &Settings) -> Result<Option<Arc<Duplicates>>, RunError> {
+    let directory = settings.routing.duplicates.as_deref();
+    let opened = directory.map(Duplicates::open).transpose();
+    opened.map_err(|error| RunError::Configuration(error.to_string()))
 }
 
 /// The byte budget of this process.
@@ -294,7 +327,7 @@ pub(crate) fn shape_for(
 ) -> Result<Shape, RunError> {
     let columns = wire::column_settings(settings);
     let decoder = wire::decoder_settings(settings, &Handle::current())?;
-    Ok(Shape::new(shaping, target, columns, decoder))
+    Ok(Shape::new(shaping, target, columns, decoder).routed(wire::routing(settings)))
 }
 
 /// Makes the shapes of plans that were made with other settings. Called on a worker's thread, rarely: it opens the target anew.
@@ -327,12 +360,31 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
             "kafka.topic: no topic of the cluster matches {topics}: create it, or correct the name"
         )));
     }
+    if let Some(missing) = missing_historical_topic(settings).await? {
+        return Err(RunError::Configuration(missing));
+    }
     Ok(format!(
         "target: {} is writable\nkafka: {} partitions to read with {} workers",
         registry::describe(settings),
         found.partitions.len(),
         wire::worker_count(settings, found.partitions.len()),
     ))
+}
+
+/// Says so if late records have no topic to go to.
+async fn missing_historical_topic(settings: &Settings) -> Result<Option<String>, RunError> {
+    let Some(historical) = &settings.routing.historical else {
+        return Ok(None);
+    };
+    let topic = &historical.topic;
+    let asked = KafkaSettings {
+        topics: vec![topic.clone()],
+        ..wire::kafka_settings(settings)
+    };
+    let found = blocking(&asked, kafka::partitions).await?;
+    Ok(found.is_empty().then(|| {
+        format!("kafka.historical-data-topic: the cluster has no topic {topic}: create it, or correct the name")
+    }))
 }
 
 /// Tries until it works, fails for good, or nobody waits any more: a cluster or bucket that is down when the program

@@ -13,7 +13,7 @@ use crate::flush::Policy;
 use crate::schemas::{Client, ClientSettings, Files, NoSchemas, Registry, SchemaError};
 use crate::source::kafka::{Begin, KafkaSettings};
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::REVOKE_DEADLINE;
+use crate::worker::{EventFields, Historical, LateRule, REVOKE_DEADLINE, Routing};
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 2048;
@@ -28,7 +28,13 @@ pub(super) fn topics(settings: &Settings) -> Vec<String> {
     let text = |topic: &settings::Topic| match topic {
         settings::Topic::Name(text) | settings::Topic::Pattern(text) => text.clone(),
     };
-    settings.kafka.topics.iter().map(text).collect()
+    let mut topics: Vec<_> = settings.kafka.topics.iter().map(text).collect();
+    let historical = &settings.routing.historical;
+    let historical = historical.as_ref().filter(|historical| historical.worker);
+    if let Some(historical) = historical.filter(|h| !topics.contains(&h.topic)) {
+        topics.push(historical.topic.clone());
+    }
+    topics
 }
 
 pub(super) fn kafka_settings(settings: &Settings) -> KafkaSettings {
@@ -43,6 +49,7 @@ pub(super) fn kafka_settings(settings: &Settings) -> KafkaSettings {
         group_id: kafka.group_id.clone(),
         session_timeout: kafka.session_timeout,
         request_timeout: kafka.request_timeout,
+        historical_topic: (settings.routing.historical.as_ref()).map(|h| h.topic.clone()),
         prefetch_bytes: 1 << 20,
         schema_header: has_schema_header(settings).then_some(SCHEMA_HEADER),
         client: kafka
@@ -64,7 +71,44 @@ pub(super) fn column_settings(settings: &Settings) -> ColumnSettings {
             settings::UserType::Integer => UserType::Integer,
             settings::UserType::Double => UserType::Double,
         },
+        zone: settings.source.zone,
+        objects: settings.source.objects,
     }
+}
+
+pub(super) fn routing(settings: &Settings) -> Routing {
+    Routing {
+        collections: (settings.routing.collections.clone())
+            .map(|names| names.into_iter().collect()),
+        late: settings
+            .routing
+            .historical
+            .as_ref()
+            .map(|historical| LateRule {
+                topic: historical.topic.as_str().into(),
+                days: historical.outdated_days,
+                time_field: settings.columns.time.clone(),
+                zone: settings.source.zone,
+            }),
+        events: settings.routing.duplicates.as_ref().map(|_| EventFields {
+            time: settings.columns.time.clone(),
+            user: settings.columns.user.clone(),
+            zone: settings.source.zone,
+        }),
+    }
+}
+
+/// How partitions of the historical topic are flushed.
+pub(super) fn historical(settings: &Settings) -> Option<Historical> {
+    let historical = settings.routing.historical.as_ref()?;
+    Some(Historical {
+        topic: historical.topic.clone(),
+        policy: Policy {
+            max_span_age: historical.max_flush_age,
+            ..policy(settings)
+        },
+        max_records: historical.max_flush_records,
+    })
 }
 
 /// Whether a header may say what schema a record has.

@@ -6,9 +6,10 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field as ArrowField, Schema, SchemaRef};
 use hashbrown::HashMap;
 
-use super::column::{self, Blank, Column, Kind, Outcome};
+use super::column::{self, Blank, Column, Outcome};
+use super::infer::infer;
 use super::misfits::{self, Misfits};
-use super::{ColumnSettings, MAX_COLUMNS, MAX_NAME, MISFIT, UserType, fit};
+use super::{ColumnSettings, ColumnType, MAX_COLUMNS, MAX_NAME, MISFIT};
 use crate::record::{Row, Value};
 
 /// Memory is counted anew after that many bytes of rows.
@@ -27,6 +28,10 @@ pub struct TableBuilder {
     opened_ms: i64,
     rows: usize,
     columns: Vec<Column>,
+    /// So many of them were given.
+    given: usize,
+    /// The columns that come before the checkpoint.
+    checkpoint_at: usize,
     by_name: HashMap<Arc<str>, u32>,
     /// Columns by the numbers that the names have in the rows' numbering.
     by_number: Vec<u32>,
@@ -44,11 +49,24 @@ pub struct TableBuilder {
 impl TableBuilder {
     /// A table without rows, in a span opened at `opened_ms` milliseconds since the epoch.
     pub fn new(settings: &Arc<ColumnSettings>, opened_ms: i64) -> Self {
+        Self::with_columns(settings, opened_ms, &[])
+    }
+
+    /// As [`TableBuilder::new`], but with these columns before all others, in their order, of these types whatever comes.
+    ///
+    /// The checkpoint's column is first if it is not among them. `_misfit` has its own place and type.
+    pub fn with_columns(
+        settings: &Arc<ColumnSettings>,
+        opened_ms: i64,
+        columns: &[(String, ColumnType)],
+    ) -> Self {
         let mut this = Self {
             settings: Arc::clone(settings),
             opened_ms,
             rows: 0,
             columns: Vec::new(),
+            given: 0,
+            checkpoint_at: 0,
             by_name: HashMap::new(),
             by_number: Vec::new(),
             numbering: 0,
@@ -59,22 +77,30 @@ impl TableBuilder {
             uncounted: 0,
             full: false,
         };
-        let user = match settings.user_type {
-            UserType::Double => Kind::Float64,
-            UserType::Integer => Kind::Int32,
-            UserType::Long => Kind::Int64,
-            UserType::String => Kind::Utf8,
-        };
+        for (name, kind) in columns {
+            if *name == settings.checkpoint_field {
+                this.checkpoint_at = this.columns.len();
+            } else if name != MISFIT {
+                this.add_fixed(name, kind);
+            }
+        }
+        this.given = this.columns.len();
         for (name, kind) in [
-            (&settings.time_field, Kind::Timestamp),
-            (&settings.user_field, user),
+            (&settings.time_field, ColumnType::Timestamp),
+            (&settings.user_field, settings.user_type.into()),
         ] {
-            if *name != settings.checkpoint_field && !this.by_name.contains_key(name.as_str()) {
-                this.add_column(Column::new(name, kind, true));
+            if *name != settings.checkpoint_field {
+                this.add_fixed(name, &kind);
             }
         }
         this.count();
         this
+    }
+
+    /// The columns that were not given, with the types they have by now, in order.
+    pub fn new_columns(&self) -> impl ExactSizeIterator<Item = (&str, ColumnType)> {
+        let new = self.columns[self.given..].iter();
+        new.map(|column| (&*column.name, column.kind()))
     }
 
     /// Takes a row. It cannot fail.
@@ -124,25 +150,23 @@ impl TableBuilder {
     /// Takes the rows as a batch; columns and their types stay.
     pub fn finish(&mut self) -> RecordBatch {
         let rows = std::mem::take(&mut self.rows);
-        let schema = self.schema.get_or_insert_with(|| {
-            schema(
-                &self.settings.checkpoint_field,
-                &self.columns,
-                self.misfits_at,
-            )
-        });
-        let schema = Arc::clone(schema);
+        let schema = match &self.schema {
+            Some(schema) => Arc::clone(schema),
+            None => self.schema.insert(self.make_schema()).clone(),
+        };
         let mut blank = Blank::default();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len() + 2);
-        arrays.push(column::timestamps(vec![self.opened_ms; rows].into(), None));
         arrays.extend(
             self.columns
                 .iter_mut()
                 .map(|column| column.finish(rows, &mut blank)),
         );
+        // What is given comes before every misfit, the checkpoint too.
         if let Some(at) = self.misfits_at {
-            arrays.insert(at + 1, self.misfits.finish(rows));
+            arrays.insert(at, self.misfits.finish(rows));
         }
+        let opened = column::timestamps(vec![self.opened_ms; rows].into(), None);
+        arrays.insert(self.checkpoint_at, opened);
         self.count();
         #[expect(
             clippy::expect_used,
@@ -167,10 +191,10 @@ impl TableBuilder {
 
     #[inline(never)]
     fn appended_otherwise(&mut self, at: usize, value: &Value<'_>, outcome: Outcome) {
-        if outcome != Outcome::Misfit {
+        if outcome.is_promoted() {
             self.schema = None;
         }
-        if outcome != Outcome::Promoted {
+        if outcome.is_misfit() {
             let name = Arc::clone(&self.columns[at].name);
             self.add_misfit(&name, value);
         }
@@ -182,12 +206,11 @@ impl TableBuilder {
         let at = match self.by_name.get(name) {
             Some(&at) => at as usize,
             None => {
-                let reserved = name == self.settings.checkpoint_field || name == MISFIT;
-                if reserved || name.len() > MAX_NAME || self.columns.len() >= MAX_COLUMNS {
+                let Some(kind) = self.kind_of_new(name, value) else {
                     self.add_misfit(name, value);
                     return;
-                }
-                self.add_column(Column::new(name, fit::infer(value), false))
+                };
+                self.add_column(Column::new(name, &kind, false, self.settings.rules()))
             }
         };
         if let Some(number) = number {
@@ -198,6 +221,22 @@ impl TableBuilder {
             self.by_number[number] = at as u32;
         }
         self.append_to(at, value);
+    }
+
+    /// The type of the column that a field of a new name begins, if it may begin one and says its type.
+    fn kind_of_new(&self, name: &str, value: &Value<'_>) -> Option<ColumnType> {
+        let reserved = name == self.settings.checkpoint_field || name == MISFIT;
+        if reserved || name.len() > MAX_NAME || self.columns.len() >= MAX_COLUMNS {
+            return None;
+        }
+        infer(value, self.settings.rules())
+    }
+
+    /// Adds a column that keeps its type, unless there is one of the name.
+    fn add_fixed(&mut self, name: &str, kind: &ColumnType) {
+        if !self.by_name.contains_key(name) {
+            self.add_column(Column::new(name, kind, true, self.settings.rules()));
+        }
     }
 
     fn add_column(&mut self, column: Column) -> usize {
@@ -232,24 +271,23 @@ impl TableBuilder {
         self.uncounted = 0;
         self.full = text >= FULL;
     }
-}
 
-fn schema(checkpoint: &str, columns: &[Column], misfits_at: Option<usize>) -> SchemaRef {
-    let mut fields = Vec::with_capacity(columns.len() + 2);
-    fields.push(ArrowField::new(
-        checkpoint,
-        Kind::Timestamp.data_type(),
-        false,
-    ));
-    for column in columns {
-        fields.push(ArrowField::new(
-            &*column.name,
-            column.kind().data_type(),
-            true,
-        ));
+    fn make_schema(&self) -> SchemaRef {
+        let column = |name: &str, kind: &ColumnType, nullable| {
+            ArrowField::new(name, kind.data_type(), nullable)
+        };
+        let columns = self.columns.iter();
+        let mut fields: Vec<_> = columns
+            .map(|of| column(&of.name, &of.kind(), true))
+            .collect();
+        if let Some(at) = self.misfits_at {
+            fields.insert(at, ArrowField::new(MISFIT, misfits::data_type(), true));
+        }
+        let checkpoint = &self.settings.checkpoint_field;
+        fields.insert(
+            self.checkpoint_at,
+            column(checkpoint, &ColumnType::Timestamp, false),
+        );
+        Arc::new(Schema::new(fields))
     }
-    if let Some(at) = misfits_at {
-        fields.insert(at + 1, ArrowField::new(MISFIT, misfits::data_type(), true));
-    }
-    Arc::new(Schema::new(fields))
 }

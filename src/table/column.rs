@@ -3,50 +3,28 @@
 use std::sync::Arc;
 
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type,
+    Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType,
 };
-use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray, StringArray};
-use arrow_buffer::{
-    BooleanBuffer, BooleanBufferBuilder, Buffer, MutableBuffer, NullBuffer, NullBufferBuilder,
-    OffsetBuffer, ScalarBuffer,
-};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer, NullBufferBuilder, ScalarBuffer};
 
+mod blank;
+mod nested;
+mod text;
+
+pub(super) use self::blank::Blank;
+use self::nested::{List, Map, Struct};
+pub(super) use self::text::Text;
 use super::fit::{self, Fit, Integer};
-use super::number;
+use super::{ColumnType, Rules, Zone, number};
 use crate::record::Value;
-
-/// The types a column can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Boolean,
-    Int32,
-    Int64,
-    Float64,
-    Date32,
-    Timestamp,
-    Utf8,
-}
-
-impl Kind {
-    pub(super) fn data_type(self) -> DataType {
-        match self {
-            Self::Boolean => DataType::Boolean,
-            Self::Int32 => DataType::Int32,
-            Self::Int64 => DataType::Int64,
-            Self::Float64 => DataType::Float64,
-            Self::Date32 => DataType::Date32,
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-            Self::Utf8 => DataType::Utf8,
-        }
-    }
-}
 
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Kept,
-    /// The column has the nearest value or null; the verbatim one must be kept elsewhere.
+    /// The column has the nearest value or null, in whole or in parts; the verbatim one must be kept elsewhere.
     Misfit,
     /// Kept, and the column has another type from now on.
     Promoted,
@@ -54,14 +32,42 @@ pub(super) enum Outcome {
     PromotedMisfit,
 }
 
-/// A column of a table.
+impl Outcome {
+    fn new(promoted: bool, misfit: bool) -> Self {
+        match (promoted, misfit) {
+            (false, false) => Self::Kept,
+            (false, true) => Self::Misfit,
+            (true, false) => Self::Promoted,
+            (true, true) => Self::PromotedMisfit,
+        }
+    }
+
+    pub(super) fn is_promoted(self) -> bool {
+        matches!(self, Self::Promoted | Self::PromotedMisfit)
+    }
+
+    pub(super) fn is_misfit(self) -> bool {
+        matches!(self, Self::Misfit | Self::PromotedMisfit)
+    }
+
+    /// Of a whole, given those of its parts.
+    #[inline]
+    fn and(self, other: Self) -> Self {
+        Self::new(
+            self.is_promoted() || other.is_promoted(),
+            self.is_misfit() || other.is_misfit(),
+        )
+    }
+}
+
+/// A column of a table, or what is within one: the elements of its lists, the values of its maps, a field of its structs.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: Arc<str>,
     store: Store,
     /// One entry for each row up to the last one that has a value.
     nulls: NullBufferBuilder,
-    /// Whether the type was configured, so that it must not change.
+    /// Whether the type was given, so that it must not change.
     fixed: bool,
     /// Rows and bytes of text in the last batch: what the next one will likely need.
     expected: (usize, usize),
@@ -78,43 +84,82 @@ enum Store {
     },
     Float64(Vec<f64>),
     Date32(Vec<i32>),
-    Timestamp(Vec<i64>),
+    Timestamp(Vec<i64>, Zone),
     Utf8(Text),
+    Binary(Text),
+    Time(Vec<i64>),
+    Micros(Vec<i64>, Zone),
+    /// `of`: digits in all, and behind the point.
+    Decimal {
+        values: Vec<i128>,
+        of: (u8, u8),
+    },
+    List(Box<List>),
+    Map(Box<Map>),
+    Struct(Box<Struct>),
 }
 
-impl Column {
-    pub(super) fn new(name: &str, kind: Kind, fixed: bool) -> Self {
-        let store = match kind {
-            Kind::Boolean => Store::Boolean(BooleanBufferBuilder::new(0)),
-            Kind::Int32 => Store::Int32(Vec::new()),
-            Kind::Int64 => Store::Int64 {
+impl Store {
+    fn new(kind: &ColumnType, fixed: bool, rules: Rules) -> Self {
+        match kind {
+            ColumnType::Boolean => Self::Boolean(BooleanBufferBuilder::new(0)),
+            ColumnType::Integer => Self::Int32(Vec::new()),
+            ColumnType::Bigint => Self::Int64 {
                 values: Vec::new(),
                 exact: true,
             },
-            Kind::Float64 => Store::Float64(Vec::new()),
-            Kind::Date32 => Store::Date32(Vec::new()),
-            Kind::Timestamp => Store::Timestamp(Vec::new()),
-            Kind::Utf8 => Store::Utf8(Text::default()),
-        };
-        let nulls = NullBufferBuilder::new(0);
+            ColumnType::Double => Self::Float64(Vec::new()),
+            ColumnType::Decimal { precision, scale } => Self::Decimal {
+                values: Vec::new(),
+                of: (*precision, *scale),
+            },
+            ColumnType::String => Self::Utf8(Text::default()),
+            ColumnType::Binary => Self::Binary(Text::default()),
+            ColumnType::Date => Self::Date32(Vec::new()),
+            ColumnType::Time => Self::Time(Vec::new()),
+            ColumnType::Timestamp => Self::Timestamp(Vec::new(), rules.zone),
+            ColumnType::TimestampMicros => Self::Micros(Vec::new(), rules.zone),
+            ColumnType::Array(element) => Self::List(List::new(element, fixed, rules).into()),
+            ColumnType::Map(values) => Self::Map(Map::new(values, fixed, rules).into()),
+            ColumnType::Struct(fields) => Self::Struct(Struct::new(fields, fixed, rules).into()),
+        }
+    }
+}
+
+impl Column {
+    pub(super) fn new(name: &str, kind: &ColumnType, fixed: bool, rules: Rules) -> Self {
         Self {
             name: name.into(),
-            store,
-            nulls,
+            store: Store::new(kind, fixed, rules),
+            nulls: NullBufferBuilder::new(0),
             fixed,
             expected: (0, 0),
         }
     }
 
-    pub(super) fn kind(&self) -> Kind {
-        match self.store {
-            Store::Boolean(_) => Kind::Boolean,
-            Store::Int32(_) => Kind::Int32,
-            Store::Int64 { .. } => Kind::Int64,
-            Store::Float64(_) => Kind::Float64,
-            Store::Date32(_) => Kind::Date32,
-            Store::Timestamp(_) => Kind::Timestamp,
-            Store::Utf8(_) => Kind::Utf8,
+    /// The type it has by now.
+    pub(super) fn kind(&self) -> ColumnType {
+        match &self.store {
+            Store::Boolean(_) => ColumnType::Boolean,
+            Store::Int32(_) => ColumnType::Integer,
+            Store::Int64 { .. } => ColumnType::Bigint,
+            Store::Float64(_) => ColumnType::Double,
+            Store::Date32(_) => ColumnType::Date,
+            Store::Timestamp(..) => ColumnType::Timestamp,
+            Store::Utf8(_) => ColumnType::String,
+            Store::Binary(_) => ColumnType::Binary,
+            Store::Time(_) => ColumnType::Time,
+            Store::Micros(..) => ColumnType::TimestampMicros,
+            Store::Decimal {
+                of: (precision, scale),
+                ..
+            } => ColumnType::Decimal {
+                precision: *precision,
+                scale: *scale,
+            },
+            Store::List(list) => list.kind(),
+            Store::Map(map) => map.kind(),
+            Store::Struct(fields) => fields.kind(),
         }
     }
 
@@ -135,7 +180,7 @@ impl Column {
                     text.push(value.as_bytes());
                     true
                 }
-                _ => return Outcome::Misfit,
+                _ => return self.append_made(value),
             },
             Store::Int64 { values, exact } => match fit::integer(value) {
                 Integer::Exact(value) => {
@@ -151,7 +196,7 @@ impl Column {
                 Fit::Rounded(value) => push(values, value, false),
                 Fit::None => return Outcome::Misfit,
             },
-            Store::Timestamp(values) => match fit::timestamp(value) {
+            Store::Timestamp(values, zone) => match fit::timestamp(value, *zone) {
                 Fit::Exact(value) => push(values, value, true),
                 Fit::Rounded(value) => push(values, value, false),
                 Fit::None => return Outcome::Misfit,
@@ -171,9 +216,61 @@ impl Column {
                 Some(value) => push(values, value, true),
                 None => return Outcome::Misfit,
             },
+            _ => return self.append_other(value),
         };
         self.nulls.append_non_null();
         if kept { Outcome::Kept } else { Outcome::Misfit }
+    }
+
+    /// Takes a value of the next row into a column of a type that JSON's scalars do not lead to.
+    #[inline(never)]
+    fn append_other(&mut self, value: &Value<'_>) -> Outcome {
+        let row = self.nulls.len();
+        let fit = match &mut self.store {
+            Store::List(list) => match value {
+                Value::List(nested) => nested.items().map(|items| list.append(items)),
+                _ => None,
+            },
+            Store::Map(map) => match value {
+                Value::Object(nested) => nested.items().map(|items| map.append(items)),
+                _ => None,
+            },
+            Store::Struct(fields) => match value {
+                Value::Object(nested) => nested.items().map(|items| fields.append(row, items)),
+                _ => None,
+            },
+            Store::Time(values) => put(values, fit::time(value)),
+            Store::Micros(values, zone) => put(values, fit::micros(value, *zone)),
+            Store::Decimal { values, of } => put(values, fit::decimal(value, *of)),
+            Store::Binary(bytes) => match fit::bytes(value) {
+                Some(value) if bytes.has_room(value.len()) => {
+                    bytes.push(&value);
+                    Some(Outcome::Kept)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if fit.is_some() {
+            self.nulls.append_non_null();
+        }
+        fit.unwrap_or(Outcome::Misfit)
+    }
+
+    /// Takes a value that is not written as text into a column of text.
+    #[inline(never)]
+    fn append_made(&mut self, value: &Value<'_>) -> Outcome {
+        let Store::Utf8(text) = &mut self.store else {
+            return Outcome::Misfit;
+        };
+        match fit::made_text(value) {
+            Some(made) if text.has_room(made.len()) => {
+                text.push(made.as_bytes());
+                self.nulls.append_non_null();
+                Outcome::Kept
+            }
+            _ => Outcome::Misfit,
+        }
     }
 
     /// Makes an `Int64` column, all of whose values are exact as doubles, a `Float64` one that has `value` too.
@@ -194,6 +291,13 @@ impl Column {
         outcome
     }
 
+    /// Makes null what rows before `row` have no value.
+    fn fill_to(&mut self, row: usize) {
+        if self.nulls.len() < row {
+            self.fill(row);
+        }
+    }
+
     /// Gives the rows up to `row` that have no value a null.
     #[cold]
     fn fill(&mut self, row: usize) {
@@ -205,9 +309,17 @@ impl Column {
         match &mut self.store {
             Store::Boolean(values) => values.append_n(missing, false),
             Store::Int32(values) | Store::Date32(values) => values.resize(row, 0),
-            Store::Int64 { values, .. } | Store::Timestamp(values) => values.resize(row, 0),
+            Store::Int64 { values, .. }
+            | Store::Timestamp(values, _)
+            | Store::Micros(values, _)
+            | Store::Time(values) => values.resize(row, 0),
             Store::Float64(values) => values.resize(row, 0.0),
-            Store::Utf8(text) => text.fill(row),
+            Store::Decimal { values, .. } => values.resize(row, 0),
+            Store::Utf8(text) | Store::Binary(text) => text.fill(row),
+            Store::List(list) => list.fill(row),
+            Store::Map(map) => map.fill(row),
+            // Fields are filled when they get their next value.
+            Store::Struct(_) => {}
         }
     }
 
@@ -221,9 +333,16 @@ impl Column {
         match &mut self.store {
             Store::Boolean(values) => values.reserve(rows),
             Store::Int32(values) | Store::Date32(values) => values.reserve(rows),
-            Store::Int64 { values, .. } | Store::Timestamp(values) => values.reserve(rows),
+            Store::Int64 { values, .. }
+            | Store::Timestamp(values, _)
+            | Store::Micros(values, _)
+            | Store::Time(values) => values.reserve(rows),
             Store::Float64(values) => values.reserve(rows),
-            Store::Utf8(text) => text.reserve(rows, bytes + bytes / 8),
+            Store::Decimal { values, .. } => values.reserve(rows),
+            Store::Utf8(text) | Store::Binary(text) => text.reserve(rows, bytes + bytes / 8),
+            Store::List(list) => list.expect(rows),
+            Store::Map(map) => map.expect(rows),
+            Store::Struct(fields) => fields.expect(row),
         }
     }
 
@@ -232,11 +351,9 @@ impl Column {
         if self.nulls.is_empty() {
             self.expected = (0, 0);
             self.release();
-            return blank.array(self.kind(), rows);
+            return blank.array(&self.kind(), rows);
         }
-        if self.nulls.len() < rows {
-            self.fill(rows);
-        }
+        self.fill_to(rows);
         self.expected = (rows, self.text_len());
         let nulls = self.nulls.finish();
         match &mut self.store {
@@ -245,8 +362,21 @@ impl Column {
             Store::Int64 { values, .. } => primitive::<Int64Type>(values, nulls),
             Store::Float64(values) => primitive::<Float64Type>(values, nulls),
             Store::Date32(values) => primitive::<Date32Type>(values, nulls),
-            Store::Timestamp(values) => timestamps(std::mem::take(values).into(), nulls),
-            Store::Utf8(text) => text.finish(nulls),
+            Store::Timestamp(values, _) => timestamps(std::mem::take(values).into(), nulls),
+            Store::Time(values) => primitive::<Time64MicrosecondType>(values, nulls),
+            Store::Micros(values, _) => micros(std::mem::take(values).into(), nulls),
+            Store::Decimal { values, of } => decimals(std::mem::take(values).into(), nulls, *of),
+            Store::Utf8(text) => {
+                let (offsets, bytes) = text.finish();
+                Arc::new(StringArray::new(offsets, bytes, nulls))
+            }
+            Store::Binary(text) => {
+                let (offsets, bytes) = text.finish();
+                Arc::new(BinaryArray::new(offsets, bytes, nulls))
+            }
+            Store::List(list) => list.finish(nulls, blank),
+            Store::Map(map) => map.finish(nulls, blank),
+            Store::Struct(fields) => fields.finish(rows, nulls, blank),
         }
     }
 
@@ -255,9 +385,16 @@ impl Column {
         match &mut self.store {
             Store::Boolean(values) => *values = BooleanBufferBuilder::new(0),
             Store::Int32(values) | Store::Date32(values) => values.shrink_to_fit(),
-            Store::Int64 { values, .. } | Store::Timestamp(values) => values.shrink_to_fit(),
+            Store::Int64 { values, .. }
+            | Store::Timestamp(values, _)
+            | Store::Micros(values, _)
+            | Store::Time(values) => values.shrink_to_fit(),
             Store::Float64(values) => values.shrink_to_fit(),
-            Store::Utf8(text) => *text = Text::default(),
+            Store::Decimal { values, .. } => values.shrink_to_fit(),
+            Store::Utf8(text) | Store::Binary(text) => *text = Text::default(),
+            Store::List(list) => list.release(),
+            Store::Map(map) => map.release(),
+            Store::Struct(fields) => fields.release(),
         }
     }
 
@@ -266,20 +403,29 @@ impl Column {
         let values = match &self.store {
             Store::Boolean(values) => values.capacity() / 8,
             Store::Int32(values) | Store::Date32(values) => values.capacity() * size_of::<i32>(),
-            Store::Int64 { values, .. } | Store::Timestamp(values) => {
-                values.capacity() * size_of::<i64>()
-            }
+            Store::Int64 { values, .. }
+            | Store::Timestamp(values, _)
+            | Store::Micros(values, _)
+            | Store::Time(values) => values.capacity() * size_of::<i64>(),
             Store::Float64(values) => values.capacity() * size_of::<f64>(),
-            Store::Utf8(text) => text.memory(),
+            Store::Decimal { values, .. } => values.capacity() * size_of::<i128>(),
+            Store::Utf8(text) | Store::Binary(text) => text.memory(),
+            Store::List(list) => list.memory(),
+            Store::Map(map) => map.memory(),
+            Store::Struct(fields) => fields.memory(),
         };
-        // The name is also a key of the table's index of names.
+        // The name is also a key of an index of names.
         size_of::<Self>() + 2 * self.name.len() + self.nulls.allocated_size() + values
     }
 
-    /// Bytes of text in this batch.
+    /// Bytes of text in this batch, or elements of lists and maps if they are more: neither may be more than an
+    /// offset of Arrow can say.
     pub(super) fn text_len(&self) -> usize {
         match &self.store {
-            Store::Utf8(text) => text.text_len(),
+            Store::Utf8(text) | Store::Binary(text) => text.text_len(),
+            Store::List(list) => list.text_len(),
+            Store::Map(map) => map.text_len(),
+            Store::Struct(fields) => fields.text_len(),
             _ => 0,
         }
     }
@@ -289,6 +435,16 @@ impl Column {
 fn push<T>(values: &mut Vec<T>, value: T, exact: bool) -> bool {
     values.push(value);
     exact
+}
+
+fn put<T>(values: &mut Vec<T>, fit: Fit<T>) -> Option<Outcome> {
+    let (value, misfit) = match fit {
+        Fit::Exact(value) => (value, false),
+        Fit::Rounded(value) => (value, true),
+        Fit::None => return None,
+    };
+    values.push(value);
+    Some(Outcome::new(false, misfit))
 }
 
 fn primitive<T: ArrowPrimitiveType>(
@@ -306,93 +462,17 @@ pub(super) fn timestamps(values: ScalarBuffer<i64>, nulls: Option<NullBuffer>) -
     Arc::new(array.with_timezone("UTC"))
 }
 
-/// Strings one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Text {
-    /// Where each string ends.
-    ends: Vec<i32>,
-    bytes: Vec<u8>,
+fn micros(values: ScalarBuffer<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
+    let array = PrimitiveArray::<TimestampMicrosecondType>::new(values, nulls);
+    Arc::new(array.with_timezone("UTC"))
 }
 
-impl Text {
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether a string of that many bytes can follow: Arrow's offsets have 31 bits.
-    #[inline]
-    pub(super) fn has_room(&self, len: usize) -> bool {
-        self.bytes.len() + len <= i32::MAX as usize
-    }
-
-    /// Appends valid UTF-8 that there is room for.
-    #[inline]
-    pub(super) fn push(&mut self, text: &[u8]) {
-        self.bytes.extend_from_slice(text);
-        self.ends.push(self.bytes.len() as i32);
-    }
-
-    fn fill(&mut self, len: usize) {
-        self.ends.resize(len, self.bytes.len() as i32);
-    }
-
-    fn reserve(&mut self, strings: usize, bytes: usize) {
-        // One more, for where the first begins.
-        self.ends.reserve(strings + 1);
-        self.bytes.reserve(bytes);
-    }
-
-    pub(super) fn finish(&mut self, nulls: Option<NullBuffer>) -> ArrayRef {
-        let mut offsets = std::mem::take(&mut self.ends);
-        offsets.insert(0, 0);
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
-        Arc::new(StringArray::new(offsets, bytes, nulls))
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        self.ends.capacity() * size_of::<i32>() + self.bytes.capacity()
-    }
-
-    pub(super) fn text_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-/// What the columns without any value in a batch share.
-#[derive(Debug, Default)]
-pub(super) struct Blank(Option<(Buffer, NullBuffer)>);
-
-impl Blank {
-    /// A column of nulls.
-    fn array(&mut self, kind: Kind, rows: usize) -> ArrayRef {
-        let (zeros, nulls) = self.0.get_or_insert_with(|| {
-            let zeros = MutableBuffer::from_len_zeroed((rows + 1) * size_of::<i64>());
-            (zeros.into(), NullBuffer::new_null(rows))
-        });
-        let (zeros, nulls) = (zeros.clone(), Some(nulls.clone()));
-        match kind {
-            Kind::Boolean => Arc::new(BooleanArray::new(BooleanBuffer::new(zeros, 0, rows), nulls)),
-            Kind::Int32 => blank::<Int32Type>(zeros, rows, nulls),
-            Kind::Int64 => blank::<Int64Type>(zeros, rows, nulls),
-            Kind::Float64 => blank::<Float64Type>(zeros, rows, nulls),
-            Kind::Date32 => blank::<Date32Type>(zeros, rows, nulls),
-            Kind::Timestamp => timestamps(ScalarBuffer::new(zeros, 0, rows), nulls),
-            Kind::Utf8 => {
-                let offsets = OffsetBuffer::new(ScalarBuffer::new(zeros, 0, rows + 1));
-                Arc::new(StringArray::new(
-                    offsets,
-                    Buffer::from_vec(Vec::<u8>::new()),
-                    nulls,
-                ))
-            }
-        }
-    }
-}
-
-fn blank<T: ArrowPrimitiveType>(zeros: Buffer, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(
-        ScalarBuffer::new(zeros, 0, rows),
-        nulls,
-    ))
+fn decimals(
+    values: ScalarBuffer<i128>,
+    nulls: Option<NullBuffer>,
+    (precision, scale): (u8, u8),
+) -> ArrayRef {
+    let kind = ColumnType::Decimal { precision, scale };
+    let array = PrimitiveArray::<Decimal128Type>::new(values, nulls);
+    Arc::new(array.with_data_type(kind.data_type()))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, MapArray, StructArray};
+use arrow_array::{ArrayRef, MapArray, StringArray, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields};
 
@@ -64,9 +64,11 @@ impl Misfits {
     pub(super) fn finish(&mut self, rows: usize) -> ArrayRef {
         self.fill(rows);
         let offsets = std::mem::replace(&mut self.offsets, vec![0]);
-        let names = self.names.finish(None);
-        let values = self.values.finish(None);
-        let entries = StructArray::new(entry_fields(), vec![names, values], None);
+        let texts = [&mut self.names, &mut self.values].map(|text| {
+            let (offsets, bytes) = text.finish();
+            Arc::new(StringArray::new(offsets, bytes, None)) as ArrayRef
+        });
+        let entries = StructArray::new(entry_fields(), texts.to_vec(), None);
         Arc::new(MapArray::new(
             entries_field(),
             OffsetBuffer::new(ScalarBuffer::from(offsets)),

@@ -3,14 +3,15 @@
 //! A [`TableBuilder`] takes the rows of one table of one span and gives them back as record
 //! batches. It refuses nothing: a value that its column cannot hold is null there and stays as
 //! written in the column `_misfit`, a map from column name to JSON text. What it makes is a
-//! function of the rows and their order only; where batches are cut changes nothing, except that a
-//! column may be `Int64` in earlier batches of a span and `Float64` in later ones.
+//! function of the rows and their order only; where batches are cut changes nothing, except that what
+//! is `Int64` in earlier batches of a span may be `Float64` in later ones, and that structs may get fields.
 //!
-//! The columns are: the checkpoint field, the time field, the user field, then every other field
-//! (and `_misfit`) in order of first appearance.
+//! The columns are: the checkpoint field, those that are given, the time field, the user field, then every other
+//! field (and `_misfit`) in order of first appearance.
 //!
 //! # The type of a column
-//! The first value that is not null decides, and the type stays for the span.
+//! A [`TableBuilder`] may be given columns with their types, which come first and stay. In others the first value that says
+//! a type decides, and the type stays for the span.
 //!
 //! | first value | column |
 //! |---|---|
@@ -20,7 +21,12 @@
 //! | string that is a real `yyyy-MM-dd` | Date32 |
 //! | string that is a timestamp with nothing below the millisecond | Timestamp(ms, UTC) |
 //! | other string | Utf8 |
-//! | object, array | Utf8, its JSON text |
+//! | list | List of what its first value that is not null is; of Utf8 if that is a list or an object |
+//! | object | as [`Objects`] says: Map, with values as of a list; Struct; Utf8, its JSON text |
+//! | value of a format that has types | its type; Decimal with 38 digits |
+//!
+//! With [`Objects::Struct`], lists and objects in lists and objects have their own types. Lists and objects without
+//! anything that says a type begin no column: until another value does, they are misfits.
 //!
 //! # A value in a column
 //! Null and missing are null. *Rounded* means that the column has the nearest value and `_misfit`
@@ -28,30 +34,46 @@
 //!
 //! | column | takes |
 //! |---|---|
-//! | Utf8 | string as it is; number as written; `true`, `false`; object and array as JSON text |
+//! | Utf8 | string as it is; number as written; `true`, `false`; object and array as JSON text; what was not written as text as its JSON without quotes |
 //! | Boolean | `true`, `false`, also in quotes; the numbers 0 and 1 |
 //! | Int64, Int32 | whole number in range, however written; in quotes if written the shortest way |
 //! | Int64, given a fraction | becomes Float64 if a double holds each value so far exactly |
 //! | Float64 | integer that a double holds exactly; other number (rounded if it has more than 17 digits or is too small); in quotes if written the shortest way |
-//! | Date32 | string that is a real `yyyy-MM-dd` |
-//! | Timestamp | timestamp string (rounded below the millisecond); number as milliseconds since the epoch (rounded if it has a fraction) |
+//! | Decimal | number that has no more digits than the type before the point (rounded if it has more behind it); in quotes if exact and without exponent |
+//! | Date32 | string that is a real `yyyy-MM-dd`; date |
+//! | Time64(µs) | string `HH:mm[:ss[.S…]]` (rounded below the microsecond); time of day |
+//! | Timestamp | timestamp string and point in time (rounded below the millisecond, or microsecond); number as milliseconds since the epoch (rounded if it has a fraction) |
+//! | Binary | bytes; string that is base64, with padding |
+//! | List, Map | list, object; what is in it as in a column of its own |
+//! | Struct | object; gets the fields it lacks, unless its type was given |
+//!
+//! If a part of a list or object does not fit, that part is null or rounded in the column, and `_misfit` has the whole of
+//! the field. Of several entries or fields of one name the first counts.
 //!
 //! The time field is always Timestamp, the user field has its configured type and never becomes another.
 //!
 //! Timestamp strings have more than 12 characters and are one of
 //! `yyyy-MM-ddTHH:mm[:ss[.S…]][zone]`, `yyyy-M-d H:m[:s[.S…]][ ][zone]` and `yyyy-M-d[ ]zone`, with one
-//! to nine digits of fraction; a zone is `Z`, `UTC`, `GMT`, `±HH`, `±HHmm` or `±HH:mm`, and UTC if there is none.
+//! to nine digits of fraction; a zone is `Z`, `UTC`, `GMT`, `±HH`, `±HHmm` or `±HH:mm`, in the last two forms also a name of
+//! the IANA database; if there is none, it is the [`Zone`] of the settings.
 
 mod builder;
 mod column;
 mod fit;
+mod infer;
 mod misfits;
 mod number;
 mod time;
 mod types;
+mod zone;
 
 pub use builder::TableBuilder;
 pub use types::{ColumnType, UnknownType};
+pub use zone::{UnknownZone, Zone};
+
+use std::borrow::Cow;
+
+use crate::record::Value;
 
 /// The name of the map column that keeps values no column could hold.
 pub const MISFIT: &str = "_misfit";
@@ -71,6 +93,54 @@ pub struct ColumnSettings {
     pub user_field: String,
     /// The type of the user's column.
     pub user_type: UserType,
+    /// Where clocks show the times in strings that name no zone.
+    pub zone: Zone,
+    /// What objects become.
+    pub objects: Objects,
+}
+
+impl ColumnSettings {
+    fn rules(&self) -> Rules {
+        Rules {
+            zone: self.zone,
+            objects: self.objects,
+        }
+    }
+}
+
+/// What objects become in columns whose type nobody has given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Objects {
+    /// A map to values of one type; what is nested in it, or in a list, is JSON text.
+    #[default]
+    Map,
+    /// A struct, of whatever is nested in it.
+    Struct,
+    /// JSON text.
+    Text,
+}
+
+/// How values are read.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    zone: Zone,
+    objects: Objects,
+}
+
+/// The time in milliseconds that a table's time column would have for this value, exact or rounded, in `zone` if it is a string
+/// that names none.
+pub fn event_time(value: &Value<'_>, zone: Zone) -> Option<i64> {
+    match fit::timestamp(value, zone) {
+        fit::Fit::Exact(time) | fit::Fit::Rounded(time) => Some(time),
+        fit::Fit::None => None,
+    }
+}
+
+/// A value as the text that a table's column of text would have.
+pub fn text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
+    fit::text(value)
+        .map(Cow::Borrowed)
+        .or_else(|| fit::made_text(value).map(Cow::Owned))
 }
 
 /// The types a user's column may have.
@@ -85,6 +155,17 @@ pub enum UserType {
     /// Text.
     #[default]
     String,
+}
+
+impl From<UserType> for ColumnType {
+    fn from(user: UserType) -> Self {
+        match user {
+            UserType::Double => Self::Double,
+            UserType::Integer => Self::Integer,
+            UserType::Long => Self::Bigint,
+            UserType::String => Self::String,
+        }
+    }
 }
 
 #[cfg(test)]

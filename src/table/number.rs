@@ -107,6 +107,59 @@ pub(super) fn is_exact(raw: &str, double: f64) -> bool {
     raw.len() <= 310 && double.is_finite() && format!("{double:.0}") == raw
 }
 
+/// A valid JSON number, or a decimal written like one, as `unscaled` × 10^-`scale` of at most `precision` digits, and whether
+/// that is exactly what it is; rounded half away from zero if not.
+pub(super) fn fixed(raw: &str, (precision, scale): (u8, u8)) -> Option<(i128, bool)> {
+    let (mantissa, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit);
+    let digits: Vec<u8> = digits.skip_while(|digit| *digit == b'0').collect();
+    let behind = mantissa
+        .split_once('.')
+        .map_or(0, |(_, digits)| digits.len());
+    // The number is 0.digits × 10^point.
+    let point = exponent_of(exponent).saturating_add(digits.len() as i64 - behind as i64);
+    let significant = digits.len() - digits.iter().rev().take_while(|d| **d == b'0').count();
+    if significant == 0 {
+        return Some((0, true));
+    }
+    let keep = point.saturating_add(i64::from(scale));
+    if keep > i64::from(precision) {
+        return None;
+    }
+    let keep = usize::try_from(keep).ok().unwrap_or(0);
+    let mut unscaled: i128 = 0;
+    for at in 0..keep {
+        let digit = digits.get(at).map_or(0, |digit| digit - b'0');
+        unscaled = unscaled * 10 + i128::from(digit);
+    }
+    let exact = significant <= keep && point.saturating_add(i64::from(scale)) >= 0;
+    let first_lost = match point.saturating_add(i64::from(scale)) {
+        0.. => digits.get(keep).copied(),
+        _ => None,
+    };
+    unscaled += i128::from(first_lost.is_some_and(|digit| digit >= b'5'));
+    let value = if raw.starts_with('-') {
+        -unscaled
+    } else {
+        unscaled
+    };
+    is_within(value, precision).then_some((value, exact))
+}
+
+/// Whether a number has at most so many digits.
+pub(super) fn is_within(value: i128, precision: u8) -> bool {
+    let limit = 10u128.checked_pow(u32::from(precision));
+    limit.is_none_or(|limit| value.unsigned_abs() < limit)
+}
+
+/// Whether a string is a number without exponent, such as `-12.50`.
+pub(super) fn is_plain(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    all_digits(whole) && all_digits(fraction) && (whole == "0" || !whole.starts_with('0'))
+}
+
 /// An integer in a string, if it is written the shortest way.
 pub(super) fn integer_in(text: &str) -> Option<i64> {
     is_canonical_integer(text)
@@ -138,5 +191,39 @@ fn is_canonical_integer(text: &str) -> bool {
         [b'0'] => text == "0",
         [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_decimals_exactly_or_nearly() {
+        let exact = |raw, of, value| assert_eq!(fixed(raw, of), Some((value, true)), "{raw}");
+        let rounded = |raw, of, value| assert_eq!(fixed(raw, of), Some((value, false)), "{raw}");
+        exact("12.50", (5, 2), 1250);
+        exact("-12.5", (5, 2), -1250);
+        exact("0.05", (5, 2), 5);
+        exact("1.25e1", (5, 2), 1250);
+        exact("125e-2", (3, 2), 125);
+        exact("0.000", (5, 2), 0);
+        exact("0e999999999999999999999999", (5, 2), 0);
+        exact("999.99", (5, 2), 99999);
+        exact("1e37", (38, 0), 10i128.pow(37));
+        rounded("0.005", (5, 2), 1);
+        rounded("0.0049", (5, 2), 0);
+        rounded("-0.125", (5, 2), -13);
+        rounded("1e-99", (5, 2), 0);
+        rounded("0.0009", (5, 2), 0);
+        for raw in ["1000", "999.995", "1e38", "1e999999999999999999999999"] {
+            assert_eq!(fixed(raw, (5, 2)), None, "{raw}");
+        }
+        let most = "99999999999999999999999999999999999999";
+        exact(most, (38, 0), 10i128.pow(38) - 1);
+        assert_eq!(
+            fixed("99999999999999999999999999999999999999.5", (38, 0)),
+            None
+        );
     }
 }

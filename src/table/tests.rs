@@ -2,7 +2,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, Time64MicrosecondType,
+    TimestampMicrosecondType, TimestampMillisecondType,
+};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
@@ -10,6 +13,8 @@ use super::*;
 use crate::decode::json::{JsonDecoder, JsonSettings, Layout};
 
 mod batches;
+mod nested;
+mod typed;
 mod types;
 mod values;
 
@@ -21,6 +26,8 @@ fn settings(user_type: UserType) -> Arc<ColumnSettings> {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     })
 }
 
@@ -107,7 +114,41 @@ fn text(array: &dyn Array, row: usize) -> String {
                 array.as_primitive::<TimestampMillisecondType>().value(row)
             )
         }
+        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => {
+            format!(
+                "us {}",
+                array.as_primitive::<TimestampMicrosecondType>().value(row)
+            )
+        }
+        DataType::Time64(TimeUnit::Microsecond) => format!(
+            "time {}",
+            array.as_primitive::<Time64MicrosecondType>().value(row)
+        ),
+        DataType::Decimal128(_, scale) => format!(
+            "{} at {scale}",
+            array.as_primitive::<Decimal128Type>().value(row)
+        ),
         DataType::Utf8 => format!("{:?}", array.as_string::<i32>().value(row)),
+        DataType::Binary => format!("bytes {:?}", array.as_binary::<i32>().value(row)),
+        DataType::List(_) => {
+            let elements = array.as_list::<i32>().value(row);
+            let elements = (0..elements.len()).map(|at| part(&elements, at));
+            format!("[{}]", elements.collect::<Vec<_>>().join(", "))
+        }
+        DataType::Struct(fields) => {
+            let columns = fields.iter().zip(array.as_struct().columns());
+            let valid = columns.filter(|(_, column)| column.is_valid(row));
+            let fields =
+                valid.map(|(field, column)| format!("{}: {}", field.name(), text(column, row)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+        }
+        DataType::Map(entries, _) if !is_misfits(entries) => {
+            let entries = array.as_map().value(row);
+            let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
+            let entries =
+                (0..entries.len()).map(|at| format!("{}={}", keys.value(at), part(values, at)));
+            format!("<{}>", entries.collect::<Vec<_>>().join(", "))
+        }
         DataType::Map(..) => {
             let entries = array.as_map().value(row);
             let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
@@ -116,6 +157,21 @@ fn text(array: &dyn Array, row: usize) -> String {
             entries.collect::<Vec<_>>().join(" ")
         }
         other => panic!("no column has the type {other}"),
+    }
+}
+
+fn part(array: &dyn Array, row: usize) -> String {
+    match array.is_valid(row) {
+        true => text(array, row),
+        false => "null".into(),
+    }
+}
+
+/// The values of `_misfit` are never null.
+fn is_misfits(entries: &arrow_schema::Field) -> bool {
+    match entries.data_type() {
+        DataType::Struct(fields) => !fields[1].is_nullable(),
+        _ => false,
     }
 }
 

@@ -1,15 +1,24 @@
-//! Dates and timestamps in strings.
+//! Dates, times and timestamps in strings.
+
+use super::Zone;
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timestamp {
-    /// Milliseconds since the epoch, what is below cut off.
-    pub(super) millis: i64,
+    /// Microseconds since the epoch, what is below cut off.
+    pub(super) micros: i64,
     /// Whether nothing was cut off.
     pub(super) exact: bool,
 }
 
-const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+impl Timestamp {
+    /// Whether there is nothing below the millisecond.
+    pub(super) fn is_millis(&self) -> bool {
+        self.exact && self.micros % 1000 == 0
+    }
+}
+
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Days since the epoch of a real date `yyyy-MM-dd`.
 pub(super) fn date(text: &str) -> Option<i32> {
@@ -21,41 +30,61 @@ pub(super) fn date(text: &str) -> Option<i32> {
     cursor.0.is_empty().then_some(days)
 }
 
-/// The time a string stands for; the forms are listed in the head of the parent module.
-pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
+/// The time of day `HH:mm[:ss[.S…]]`, since midnight.
+pub(super) fn time_of_day(text: &str) -> Option<Timestamp> {
+    let mut cursor = Cursor(text.as_bytes());
+    let time = cursor.time(2)?;
+    cursor.0.is_empty().then_some(time)
+}
+
+/// The time a string stands for, in `zone` if it names none; the forms are listed in the head of the parent module.
+pub(super) fn timestamp(text: &str, zone: Zone) -> Option<Timestamp> {
     if text.len() <= 12 {
         return None;
     }
     let mut cursor = Cursor(text.as_bytes());
     let (days, padded) = cursor.date()?;
     let mut time = Timestamp {
-        millis: 0,
+        micros: 0,
         exact: true,
     };
-    let offset = if cursor.pass(b'T') {
+    let place = if cursor.pass(b'T') {
         if !padded {
             return None;
         }
         time = cursor.time(2)?;
-        cursor.zone()?
+        cursor.offset(zone)?
     } else {
         let spaced = cursor.pass(b' ');
         if spaced && cursor.0.first().is_some_and(u8::is_ascii_digit) {
             time = cursor.time(1)?;
             cursor.pass(b' ');
-            cursor.zone()?
         } else if cursor.0.is_empty() {
             return None;
-        } else {
-            cursor.zone()?
+        }
+        let rest = cursor.0;
+        match cursor.offset(zone) {
+            Some(place) => place,
+            None => Place::In(std::str::from_utf8(rest).ok()?.parse().ok()?),
         }
     };
     // A space is no zone.
     if text.ends_with(' ') {
         return None;
     }
-    time.millis += i64::from(days) * DAY_MILLIS - offset;
+    let shown = i64::from(days) * DAY_MICROS + time.micros;
+    time.micros = match place {
+        Place::East(micros) => shown - micros,
+        Place::In(zone) => zone.to_utc(shown)?,
+    };
     Some(time)
+}
+
+/// Where clocks show a time.
+enum Place {
+    /// So many microseconds before UTC.
+    East(i64),
+    In(Zone),
 }
 
 /// What is left of a string.
@@ -103,17 +132,17 @@ impl Cursor<'_> {
     fn time(&mut self, min: usize) -> Option<Timestamp> {
         let hour = self.number(min, 2).filter(|hour| *hour < 24)?;
         let minute = self.sixtieth(min)?;
-        let mut millis = i64::from(hour * 60 + minute) * 60_000;
+        let mut micros = i64::from(hour * 60 + minute) * 60_000_000;
         let mut exact = true;
         if self.0.first() == Some(&b':') {
-            millis += i64::from(self.sixtieth(min)?) * 1000;
+            micros += i64::from(self.sixtieth(min)?) * 1_000_000;
             if self.pass(b'.') {
                 let fraction;
                 (fraction, exact) = self.fraction()?;
-                millis += fraction;
+                micros += fraction;
             }
         }
-        Some(Timestamp { millis, exact })
+        Some(Timestamp { micros, exact })
     }
 
     fn sixtieth(&mut self, min: usize) -> Option<i32> {
@@ -121,18 +150,19 @@ impl Cursor<'_> {
         (number < 60).then_some(number)
     }
 
-    /// Milliseconds from one to nine digits, and whether that is all of them.
+    /// Microseconds from one to nine digits, and whether that is all of them.
     fn fraction(&mut self) -> Option<(i64, bool)> {
         let before = self.0.len();
         let number = self.number(1, 9)?;
         let nanos = i64::from(number) * 10i64.pow(9 - (before - self.0.len()) as u32);
-        Some((nanos / 1_000_000, nanos % 1_000_000 == 0))
+        Some((nanos / 1000, nanos % 1000 == 0))
     }
 
-    /// The zone the string ends with, as milliseconds east of UTC.
-    fn zone(&mut self) -> Option<i64> {
+    /// The offset the string ends with, or else that it ends, in `zone`.
+    fn offset(&mut self, zone: Zone) -> Option<Place> {
         let east = match self.0 {
-            [] | b"Z" | b"UTC" | b"GMT" => return Some(0),
+            [] => return Some(Place::In(zone)),
+            b"Z" | b"UTC" | b"GMT" => return Some(Place::East(0)),
             [b'+', ..] => 1,
             [b'-', ..] => -1,
             _ => return None,
@@ -145,7 +175,8 @@ impl Cursor<'_> {
             _ => self.number(2, 2).filter(|minutes| *minutes < 60)?,
         };
         let minutes = hours * 60 + minutes;
-        (self.0.is_empty() && minutes <= 18 * 60).then(|| i64::from(east * minutes) * 60_000)
+        let real = self.0.is_empty() && minutes <= 18 * 60;
+        real.then(|| Place::East(i64::from(east * minutes) * 60_000_000))
     }
 }
 

@@ -321,12 +321,12 @@ impl<'a> Parser<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn types() -> impl Strategy<Value = ColumnType> {
+    pub(in crate::table) fn types() -> impl Strategy<Value = ColumnType> {
         let decimal = (1..=MAX_PRECISION).prop_flat_map(|precision| {
             (0..=precision).prop_map(move |scale| ColumnType::Decimal { precision, scale })
         });

@@ -77,6 +77,7 @@ mod tests {
             key: None,
             payload: Some(b"\xff"),
             schema: None,
+            origin: None,
         };
         letters.append(&Partition::new("t", 3), &record, "not_json: byte 0");
         letters.append(

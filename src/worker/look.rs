@@ -12,7 +12,7 @@ use crate::source::Source;
 impl<S: Source> Worker<S> {
     /// Looks at every partition: flushes, memory, pauses, the end.
     pub(super) fn look(&mut self, now: Duration) {
-        let due = |flow: &Flow| flow.due_by_age(&self.tools.policy, now);
+        let due = |flow: &Flow| flow.due_by_age(&self.tools, now);
         let in_company = self.flows.values().any(due);
         for flow in self.flows.values_mut() {
             flow.flush_due(&mut self.tools, now, in_company);
@@ -157,7 +157,7 @@ impl<S: Source> Worker<S> {
                 || flow.stopped.is_some()
                 || flow.awaits_recorded()
                 || flow.hold_until.is_some()
-                || flow.must_wait(&self.tools.policy, now);
+                || flow.must_wait(&self.tools, now);
             if !want && self.intake_closed {
                 want = reading_on || !flow.must_read_on();
                 reading_on |= !want;

@@ -15,6 +15,7 @@ mod leave;
 mod letters;
 mod look;
 mod refused;
+mod routing;
 mod shape;
 mod span;
 #[cfg(test)]
@@ -34,13 +35,15 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
 pub use self::leave::{REVOKE_DEADLINE, STOP_DEADLINE};
 pub use self::leaving::Leaving;
+pub use self::routing::{EventFields, Historical, LateRule, Routing};
 pub use self::shape::{Reshape, Shape};
 
 use self::commit::Committing;
 use self::flow::{Flow, Shaping, Taken, Tools};
 use self::leave::Revoking;
 use self::leaving::AtWork;
-use crate::deliver::{Outcome, SpanIds, Writer, Written};
+use crate::deliver::{LateSink, Outcome, SpanIds, Writer, Written};
+use crate::duplicates::Duplicates;
 use crate::failpoint;
 use crate::flush::Policy;
 use crate::metrics::{Health, Metrics};
@@ -69,6 +72,12 @@ pub struct Shared {
     pub reshape: Arc<Reshape>,
     /// When to flush.
     pub policy: Policy,
+    /// The topic whose partitions hold late records, and when those are flushed.
+    pub historical: Option<Arc<Historical>>,
+    /// What is remembered of events, if repeats are to be dropped.
+    pub duplicates: Option<Arc<Duplicates>>,
+    /// Where late records go.
+    pub late: Arc<dyn LateSink>,
     /// Bytes that all column builders of one worker may hold.
     pub building_limit: u64,
     /// Records to take between two looks at everything else, at most.
@@ -164,6 +173,7 @@ impl<S: Source> Worker<S> {
         let writer = Writer::new(
             shared.runtime,
             shared.attempts,
+            shared.late,
             sender,
             shared.metrics.clone(),
         );
@@ -175,6 +185,8 @@ impl<S: Source> Worker<S> {
             tools: Tools {
                 shaping: Shaping::new(shared.shape),
                 policy: shared.policy,
+                historical: shared.historical,
+                duplicates: shared.duplicates,
                 budget: shared.budget,
                 metrics: shared.metrics,
                 writer,

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use alluvium_target::Target;
 
+use super::routing::Routing;
 use crate::decode::DecoderSettings;
 use crate::deliver::Print;
 use crate::table::ColumnSettings;
 
 /// Counts the changes of this program after which the same records make other rows. `rows_are_what_they_were` in
 /// `worker/tests/revision.rs` fails when it has to be raised.
-const ROWS_REVISION: u32 = 1;
+const ROWS_REVISION: u32 = 2;
 
 /// How records become outputs.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub struct Shape {
     pub(super) target: Arc<dyn Target>,
     pub(super) columns: Arc<ColumnSettings>,
     pub(super) decoder: DecoderSettings,
+    pub(super) routing: Arc<Routing>,
 }
 
 impl Shape {
@@ -48,6 +50,16 @@ impl Shape {
             target,
             columns: Arc::new(columns),
             decoder,
+            routing: Arc::default(),
+        }
+    }
+
+    /// The same, but not all rows go to the target. What `routing` is made of must be in the settings.
+    #[must_use]
+    pub fn routed(self, routing: Routing) -> Self {
+        Self {
+            routing: Arc::new(routing),
+            ..self
         }
     }
 

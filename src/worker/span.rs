@@ -9,6 +9,8 @@ use hashbrown::{Equivalent, HashMap};
 use prometheus::IntCounter;
 
 use super::letters::Letters;
+use crate::deliver::{Late, Load};
+use crate::duplicates::{Gathering, Key};
 use crate::flush::Policy;
 use crate::metrics::Metrics;
 use crate::record::{Partition, Record, Row, Span, Table};
@@ -45,6 +47,13 @@ pub(super) struct OpenSpan {
     letters: Option<Box<Letters>>,
     /// When the oldest row that is in no batch yet was taken.
     waiting_since: Option<Duration>,
+    /// Records of another day, on their way to the historical topic.
+    late: Option<Late>,
+    /// The events of its rows, if repeats are dropped.
+    events: Option<Gathering>,
+    /// Rows, dead letters and late records taken.
+    records: u64,
+    /// Whether the target gets anything.
     empty: bool,
 }
 
@@ -56,7 +65,12 @@ pub(super) struct Making<'a> {
 }
 
 impl OpenSpan {
-    pub(super) fn new(inserter: Box<dyn Inserter>, opened: Duration, opened_ms: i64) -> Self {
+    pub(super) fn new(
+        inserter: Box<dyn Inserter>,
+        opened: Duration,
+        opened_ms: i64,
+        events: Option<Gathering>,
+    ) -> Self {
         Self {
             opened,
             opened_ms,
@@ -65,6 +79,9 @@ impl OpenSpan {
             by_name: HashMap::new(),
             letters: None,
             waiting_since: None,
+            late: None,
+            events,
+            records: 0,
             empty: true,
         }
     }
@@ -113,11 +130,35 @@ impl OpenSpan {
 
     /// Whether no record was taken yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.empty
+        self.records == 0
+    }
+
+    /// Whether the record repeats an event.
+    pub(super) fn repeats(&mut self, event: Key, record: &Record<'_>) -> Result<bool, TargetError> {
+        let Some(events) = &mut self.events else {
+            return Ok(false);
+        };
+        let repeats = events.repeats(event, record.position);
+        repeats.map_err(|error| TargetError::Unavailable(error.to_string()))
+    }
+
+    /// Keeps a record that goes to the topic `to` instead of the target.
+    pub(super) fn take_late(&mut self, to: &Arc<str>, partition: &Partition, record: &Record<'_>) {
+        self.records += 1;
+        let late = self
+            .late
+            .get_or_insert_with(|| Late::new(to.clone(), partition.clone()));
+        late.push(record);
+    }
+
+    /// Rows, dead letters and late records taken.
+    pub(super) fn records(&self) -> u64 {
+        self.records
     }
 
     fn note(&mut self, now: Duration) {
         self.empty = false;
+        self.records += 1;
         self.waiting_since.get_or_insert(now);
     }
 
@@ -198,22 +239,36 @@ impl OpenSpan {
         let building: usize = self.tables.iter().map(|t| t.builder.memory()).sum();
         let letters = self.letters.as_ref().map_or(0, |letters| letters.bytes());
         let building = to_u64(building + letters);
-        (building, building + to_u64(self.inserter.staged().memory))
+        let late = self.late.as_ref().map_or(0, Late::memory)
+            + self.events.as_ref().map_or(0, Gathering::memory);
+        (
+            building,
+            building + to_u64(late + self.inserter.staged().memory),
+        )
     }
 
     pub(super) fn largest_output(&self) -> u64 {
-        self.inserter.staged().largest_output
+        let late = self.late.as_ref().map_or(0, Late::memory);
+        self.inserter.staged().largest_output.max(to_u64(late))
     }
 
-    /// Hands the rest to the target and returns the inserter, ready to commit; `None` if the span has no
-    /// record at all.
-    pub(super) fn seal(mut self, span: &Span) -> Result<Option<Box<dyn Inserter>>, TargetError> {
+    /// Hands the rest to the target and returns what is to be made durable; `None` if that is nothing.
+    pub(super) fn seal(mut self, span: &Span) -> Result<Option<Load>, TargetError> {
         if self.empty {
-            return Ok(None);
+            let late = self.late.map(|late| Load {
+                inserter: None,
+                late: Some(late),
+                events: None,
+            });
+            return Ok(late);
         }
         self.finish_batches()?;
         self.inserter.seal(span)?;
-        Ok(Some(self.inserter))
+        Ok(Some(Load {
+            inserter: Some(self.inserter),
+            late: self.late,
+            events: self.events,
+        }))
     }
 }
 

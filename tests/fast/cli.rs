@@ -60,7 +60,7 @@ fn what_the_original_knows_and_we_do_not_serve_is_an_error() {
     for (key, value) in [
         ("stream.source", "kinesis"),
         ("target", "raptor"),
-        ("historical.worker", "true"),
+        ("kinesis.stream", "events"),
     ] {
         let output = command("run", &config.clone().set(key, value).write());
         assert_eq!(

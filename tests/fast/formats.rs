@@ -49,7 +49,8 @@ fn fabric_records_become_rows_of_the_original_layout() {
         (&row["$schema"], &row["$table"], &row["_user"]),
         (&json!("shop"), &json!("orders"), &json!("u1"))
     );
-    let wanted = json!({"amount": 3, "when": "2018-01-31T05:59:00.250Z", "day": "20180131", "ok": true, "tags": "[1,\"a\"]"});
+    let wanted = json!({"amount": 3, "when": "2018-01-31T05:59:00.250Z", "day": "20180131", "ok": true, "tags": [1, null],
+        "_misfit": {"tags": "[1,\"a\"]"}});
     assert_eq!(properties(&rows[0]), wanted);
 }
 
@@ -158,6 +159,39 @@ fn new_fields_become_columns_and_integers_may_become_fractions() {
             json!({"a": 3, "c": true})
         ]
     );
+}
+
+#[test]
+fn plain_objects_become_what_the_configuration_says() {
+    let record = r#"{"o":{"x":1,"y":{"z":["2020-01-01 10:00:00"]}},"o":2}"#;
+    let time = json!("2020-01-01T07:00:00.000Z");
+    for (nested, wanted) in [
+        ("struct", json!({"x": 1, "y": {"z": [time]}})),
+        (
+            "map",
+            json!({"x": "1", "y": "{\"z\":[\"2020-01-01 10:00:00\"]}"}),
+        ),
+        (
+            "text",
+            json!("{\"x\":1,\"y\":{\"z\":[\"2020-01-01 10:00:00\"]}}"),
+        ),
+    ] {
+        // The first value decides what a map holds.
+        let first = r#"{"o":{"x":"s"}}"#;
+        let records = if nested == "map" {
+            vec![first, record]
+        } else {
+            vec![record]
+        };
+        let (_scratch, config) = run(&records, |config| {
+            config
+                .set("source.data-format.json.layout", "PLAIN")
+                .set("source.data-format.json.nested", nested)
+                .set("source.time-zone", "Europe/Istanbul")
+        });
+        let found = rows(&config.output(), "default/events/");
+        assert_eq!(properties(found.last().unwrap()), json!({"o": wanted}));
+    }
 }
 
 #[test]

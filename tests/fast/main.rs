@@ -13,9 +13,11 @@
 mod support;
 
 mod avro;
+mod catalog;
 mod cli;
 mod delivery;
 mod formats;
 mod names;
 mod repair;
+mod repeats;
 mod seen;

@@ -93,10 +93,22 @@ impl Load {
         self.sender.finish();
     }
 
+    /// Records sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// The oldest row of every object of the smallest table was stored soon after it was due.
     ///
-    /// While the target was slow, all waited their turn for what was being sent; nobody waited for more rows.
-    pub(crate) fn nobody_starved(&self, bucket: &Bucket, objects: &[Listed], flush: Duration) {
+    /// While the target was slow, records waited in the stream, at most for `waited`, and all spans waited their turn for what
+    /// was being sent; nobody waited for more rows.
+    pub(crate) fn nobody_starved(
+        &self,
+        bucket: &Bucket,
+        objects: &[Listed],
+        flush: Duration,
+        waited: Duration,
+    ) {
         let mut client = Client::new(bucket);
         let mut ages = Vec::new();
         for object in objects
@@ -111,7 +123,7 @@ impl Load {
             let digits = text.strip_prefix("{\"_time\":").unwrap();
             let time = digits.split(',').next().unwrap().parse::<u64>().unwrap();
             // Such times compare as text.
-            let limit = iso(time + (flush + seconds(60)).as_millis() as u64);
+            let limit = iso(time + (flush + waited + seconds(60)).as_millis() as u64);
             assert!(
                 object.modified < limit,
                 "{} of {} was stored {}",
@@ -123,7 +135,7 @@ impl Load {
         }
         assert!(!ages.is_empty(), "there is no object of the smallest table");
         eprintln!(
-            "pressure: {} objects of the smallest table, all in time",
+            "pressure: {} objects of the smallest table, all in time; records waited {waited:?} in the stream",
             ages.len()
         );
     }

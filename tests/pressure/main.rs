@@ -107,7 +107,7 @@ fn many_partitions_and_tables_stay_in_their_memory() {
 
     // As fast as the target takes it, then with a target that does not.
     let mut program = Program::start(&config);
-    let mut watch = Watch::begin(&program, &bootstrap, &topic);
+    let mut watch = Watch::begin(&program, &bootstrap, &topic, size.partitions, 0);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let feeder = scope.spawn(|| load.run(size.rate, &done));
@@ -124,13 +124,14 @@ fn many_partitions_and_tables_stay_in_their_memory() {
     watch.members_are_the_same();
     program.stop();
     watch.end(&program);
-    let first = watch.peak;
+    let (first, behind) = (watch.peak, watch.behind);
 
     // A backlog, as after an outage of the program.
+    let read = load.sent();
     load.send(size.backlog);
     let start = Instant::now();
     let mut program = Program::start(&config);
-    let mut watch = Watch::begin(&program, &bootstrap, &topic);
+    let mut watch = Watch::begin(&program, &bootstrap, &topic, size.partitions, read);
     let limit = size.flush * 3 + seconds(120 + size.backlog / 1_000);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| settled(limit));
@@ -155,7 +156,8 @@ fn many_partitions_and_tables_stay_in_their_memory() {
         peak >> 20,
         objects.len()
     );
-    load.nobody_starved(&bucket, &objects, size.flush);
+    let waited = seconds(behind.div_ceil(size.rate));
+    load.nobody_starved(&bucket, &objects, size.flush, waited);
     assert!(
         peak <= size.resident_mb << 20,
         "{} MB were resident, {} are meant; see above where they are",

@@ -7,15 +7,27 @@ use crate::support::{broker, eventually, seconds};
 
 pub(crate) struct Watch {
     bootstrap: String,
+    /// The group and the topic have one name.
     group: String,
+    partitions: i32,
+    /// Records that were committed when the program started.
+    begun: i64,
     members: Vec<String>,
     /// The most that was ever resident, in bytes.
     pub(crate) peak: u64,
+    /// The most records that were ever sent and not read.
+    pub(crate) behind: u64,
 }
 
 impl Watch {
     /// Waits until both workers have joined.
-    pub(crate) fn begin(program: &Program, bootstrap: &str, group: &str) -> Self {
+    pub(crate) fn begin(
+        program: &Program,
+        bootstrap: &str,
+        group: &str,
+        partitions: i32,
+        begun: u64,
+    ) -> Self {
         let mut members = Vec::new();
         eventually("two members", seconds(60), || {
             members = broker::members(bootstrap, group);
@@ -27,8 +39,11 @@ impl Watch {
         Self {
             bootstrap: bootstrap.to_owned(),
             group: group.to_owned(),
+            partitions,
+            begun: i64::try_from(begun).unwrap(),
             members,
             peak: 0,
+            behind: 0,
         }
     }
 
@@ -50,10 +65,15 @@ impl Watch {
         );
         self.peak = program.memory("VmHWM");
         let metrics = program.metrics();
+        let ends = broker::ends(&self.bootstrap, &self.group, self.partitions);
+        let sent = ends.values().sum::<i64>() - self.begun;
+        let read = metrics.sum("alluvium_records_total", &[]) as i64;
+        let behind = u64::try_from(sent - read).unwrap_or(0);
+        self.behind = self.behind.max(behind);
         let mb = |name: &str| metrics.sum(name, &[]) / f64::from(1 << 20);
         eprintln!(
             "{phase}: resident {} MB (anonymous {}), peak {}; budget: open {:.1}, sealed {:.1}; {} threads; {} \
-             records, {} outputs, {} workers paused",
+             records, {behind} behind, {} outputs, {} workers paused",
             program.memory("VmRSS") >> 20,
             program.memory("RssAnon") >> 20,
             self.peak >> 20,

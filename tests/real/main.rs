@@ -1,4 +1,4 @@
-//! Black-box tests against real services: Apache Kafka and an S3 server. `make test` starts both.
+//! Black-box tests against real services: Apache Kafka, an S3 server, PostgreSQL and MariaDB. `make test` starts them.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,12 +12,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod catalog;
 mod checks;
 mod cost;
 mod end_to_end;
 mod failures;
+mod historical;
 mod poison;
 mod readers;
 mod recover;
 mod restarts;
 mod retention;
+mod types;

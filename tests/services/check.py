@@ -58,9 +58,15 @@ def same_number(wanted, found):
 
 
 def same(wanted, found):
-    if isinstance(wanted, (dict, list)):
-        # Nested values are kept as JSON text.
-        return parse(found) == wanted if type(found) is str else found == wanted
+    if isinstance(wanted, (dict, list)) and type(found) is str:
+        # What is nested in a container, or in a column of text, is JSON text.
+        return parse(found) == wanted
+    if isinstance(wanted, list):
+        pairs = isinstance(found, list) and len(wanted) == len(found)
+        return pairs and all(map(same, wanted, found))
+    if isinstance(wanted, dict):
+        pairs = isinstance(found, dict) and wanted.keys() == found.keys()
+        return pairs and all(same(wanted[name], found[name]) for name in wanted)
     if isinstance(wanted, Number) and isinstance(found, Number):
         return same_number(wanted, found)
     if type(wanted) is type(found):

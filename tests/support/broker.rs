@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{
     BaseProducer, BaseRecord, DefaultProducerContext, Producer, ProducerContext,
@@ -252,4 +252,60 @@ pub fn note(bootstrap: &str, group: &str, (topic, partition): (&str, i32)) -> St
     wanted.add_partition(topic, partition);
     let found = consumer.committed_offsets(wanted, TIMEOUT).unwrap();
     found.elements()[0].metadata().to_owned()
+}
+
+/// A record as a topic keeps it.
+#[derive(Debug)]
+pub struct Kept {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub timestamp: Option<i64>,
+    pub headers: BTreeMap<String, Vec<u8>>,
+}
+
+/// All records of a topic.
+pub fn read_all(bootstrap: &str, topic: &str, partitions: i32) -> Vec<Kept> {
+    let consumer: BaseConsumer = client(bootstrap)
+        .set("group.id", "reads all")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    let mut missing = 0;
+    for (number, end) in ends(bootstrap, topic, partitions) {
+        missing += usize::try_from(end).unwrap();
+        list.add_partition_offset(topic, number, Offset::Beginning)
+            .unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let start = Instant::now();
+    let mut kept = Vec::new();
+    while kept.len() < missing {
+        assert!(start.elapsed() < TIMEOUT, "{topic} has not all its records");
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            continue;
+        };
+        let message = message.unwrap();
+        let headers = message
+            .headers()
+            .into_iter()
+            .flat_map(|headers| headers.iter());
+        kept.push(Kept {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            payload: message.payload().map(<[u8]>::to_vec),
+            timestamp: message.timestamp().to_millis(),
+            headers: headers
+                .map(|header| {
+                    (
+                        header.key.to_owned(),
+                        header.value.unwrap_or_default().to_vec(),
+                    )
+                })
+                .collect(),
+        });
+    }
+    kept
 }

@@ -385,7 +385,7 @@ impl Fields<'_> {
         self.expect("seenat", &format!("\"{iso}\""));
     }
 
-    /// Kept as compact JSON text; the check compares the text's value.
+    /// A map to text; the check compares what the text is worth.
     fn nested(&mut self) {
         let (number, word) = (
             self.random.below(100),

@@ -7,6 +7,7 @@
 )]
 
 pub mod broker;
+pub mod catalog;
 pub mod config;
 pub mod events;
 pub mod http;

@@ -1,4 +1,4 @@
-//! Starts and stops Kafka and S3, which `scripts/services` knows how to run.
+//! Starts and stops Kafka, S3 and databases, which `scripts/services` knows how to run.
 
 use std::fs::File;
 use std::io::Read;
@@ -315,6 +315,151 @@ impl S3 {
         let bucket = self.bucket.clone();
         self.service
             .wait_until(|| bucket.objects(&["make-bucket"]).status.success());
+    }
+}
+
+/// A kind of database server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseKind {
+    Postgres,
+    MariaDb,
+}
+
+/// A database server: the shared one, or the test's own, which it may kill and start again.
+pub struct Database {
+    kind: DatabaseKind,
+    address: String,
+    password: String,
+    own: Option<(Service, tempfile::TempDir)>,
+}
+
+impl Database {
+    /// The one that `ALLUVIUM_TEST_POSTGRES` or `ALLUVIUM_TEST_MARIADB` names.
+    pub fn shared(kind: DatabaseKind) -> Self {
+        let variable = match kind {
+            DatabaseKind::Postgres => "ALLUVIUM_TEST_POSTGRES",
+            DatabaseKind::MariaDb => "ALLUVIUM_TEST_MARIADB",
+        };
+        Self {
+            kind,
+            address: given(variable),
+            password: given("ALLUVIUM_TEST_DATABASE_PASSWORD"),
+            own: None,
+        }
+    }
+
+    /// A server of the test's own.
+    pub fn start(kind: DatabaseKind) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("database-")
+            .tempdir_in(run_directory())
+            .unwrap();
+        let name = match kind {
+            DatabaseKind::Postgres => "postgres",
+            DatabaseKind::MariaDb => "mariadb",
+        };
+        let port = free_ports(1);
+        let password = "alluvium-secret".to_owned();
+        let command = [
+            script(name).display().to_string(),
+            directory.path().join("data").display().to_string(),
+            port.to_string(),
+        ];
+        let service = Service {
+            name: name.into(),
+            command: command.into(),
+            environment: vec![("DATABASE_PASSWORD", password.clone())],
+            log: directory.path().join("log"),
+            process: None,
+        };
+        let mut database = Self {
+            kind,
+            address: format!("127.0.0.1:{port}"),
+            password,
+            own: Some((service, directory)),
+        };
+        database.restart();
+        database
+    }
+
+    /// Ends a server of the test's own as a power cut would.
+    pub fn kill(&mut self) {
+        let (service, _) = self.own.as_mut().expect("the shared server is not killed");
+        service.kill();
+    }
+
+    /// Starts a server of the test's own that was killed, and waits until it answers.
+    pub fn restart(&mut self) {
+        let (service, _) = self.own.as_mut().expect("the shared server runs");
+        service.start();
+        let address = self.address.clone();
+        service.wait_until(|| TcpStream::connect(&address).is_ok());
+    }
+
+    /// The URL of a database there, as the original writes it.
+    pub fn url(&self, database: &str) -> String {
+        let Self {
+            address, password, ..
+        } = self;
+        match self.kind {
+            DatabaseKind::Postgres => {
+                format!("jdbc:postgresql://{address}/{database}?user=alluvium&password={password}")
+            }
+            DatabaseKind::MariaDb => format!("mysql://alluvium:{password}@{address}/{database}"),
+        }
+    }
+
+    /// Makes a database that no other test uses, and gives its name.
+    pub async fn create(&self) -> String {
+        let name = super::unique("catalog").replace('-', "_");
+        let statement = format!("CREATE DATABASE {name}");
+        // A server that has just been started may take connections before it takes statements.
+        let start = Instant::now();
+        while let Err(error) = self.run("alluvium", &[&statement]).await {
+            assert!(start.elapsed() < seconds(30), "{error}");
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        name
+    }
+
+    /// Runs statements in a database, as another program would.
+    pub async fn execute(&self, database: &str, statements: &[&str]) {
+        self.run(database, statements).await.unwrap();
+    }
+
+    async fn run(&self, database: &str, statements: &[&str]) -> Result<(), sqlx::Error> {
+        use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+        let (host, port) = self.address.rsplit_once(':').unwrap();
+        let port = port.parse().unwrap();
+        match self.kind {
+            DatabaseKind::Postgres => {
+                let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()
+                    .host(host)
+                    .port(port)
+                    .username("alluvium")
+                    .password(&self.password)
+                    .database(database);
+                let mut connection = options.connect().await?;
+                for statement in statements {
+                    let statement = AssertSqlSafe((*statement).to_owned());
+                    connection.execute(sqlx::raw_sql(statement)).await?;
+                }
+            }
+            DatabaseKind::MariaDb => {
+                let options = sqlx::mysql::MySqlConnectOptions::new()
+                    .host(host)
+                    .port(port)
+                    .username("alluvium")
+                    .password(&self.password)
+                    .database(database);
+                let mut connection = options.connect().await?;
+                for statement in statements {
+                    let statement = AssertSqlSafe((*statement).to_owned());
+                    connection.execute(sqlx::raw_sql(statement)).await?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! The payload must be one JSON object as RFC 8259 has it, every part of it, the ignored ones too.
 //! Its [`Layout`] says which object holds the fields and where the table's name stands. Objects
-//! and arrays within a field stay JSON text. Of several fields of one name the first counts.
+//! and arrays within a field have their items, and their text; only the text if there are more than
+//! 262,144 items in a record, more than 32 containers within each other, or if a name in them has half a surrogate pair.
+//! Of several fields of one name the first counts; names within objects are as written, and all are kept.
 //!
 //! A record that is valid JSON but not of the layout, or names no table, is refused as such only
 //! after its last byte has been read: `not_json` always means what it says.

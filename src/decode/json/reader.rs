@@ -1,5 +1,8 @@
 //! Reads names and values into a row buffer.
 
+mod nested;
+
+use self::nested::Level;
 use super::known::Known;
 use super::scan::{Depth, Fault, Quoted, Scanner};
 use super::text::{self, LoneSurrogate};
@@ -19,6 +22,7 @@ pub(super) struct Scratch {
     pub(super) buffer: RowBuffer,
     known: Known,
     open: Depth,
+    levels: Vec<Level>,
 }
 
 /// The name of a field, and what is known of it.
@@ -235,12 +239,7 @@ impl<'a> Reader<'a> {
             }
             b'-' | b'0'..=b'9' => self.scan.number(cell),
             b'{' | b'[' => {
-                let list = self.scan.peek() == b'[';
-                let json = self.nested()?;
-                *cell = match list {
-                    true => Cell::list_text(json),
-                    false => Cell::object_text(json),
-                };
+                *cell = self.nested()?;
                 Ok(())
             }
             _ => self.scan.literal(cell),
@@ -259,18 +258,5 @@ impl<'a> Reader<'a> {
             Ok(text) => Cell::escaped(text, raw),
             Err(LoneSurrogate) => Cell::bad_str(raw),
         }
-    }
-
-    #[inline(never)]
-    fn nested(&mut self) -> Result<Piece, Fault> {
-        let start = self.scan.at();
-        let spaced = self.scan.skip(&mut self.scratch.open)?;
-        let end = self.scan.at();
-        let mut piece = Piece::of_payload(start, end);
-        if spaced {
-            let json = &self.payload[start..end];
-            piece = self.scratch.buffer.write(|out| text::compact(json, out)).0;
-        }
-        Ok(piece)
     }
 }

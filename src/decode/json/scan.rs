@@ -80,6 +80,14 @@ impl<'a> Scanner<'a> {
         self.peek() <= b' ' && self.more_space()
     }
 
+    /// Passes white space; how many bytes there were.
+    #[inline]
+    pub(super) fn spaces(&mut self) -> usize {
+        let start = self.at;
+        self.space();
+        self.at - start
+    }
+
     #[inline(never)]
     fn more_space(&mut self) -> bool {
         let start = self.at;
@@ -276,26 +284,26 @@ impl<'a> Scanner<'a> {
         Ok(self.at - start)
     }
 
-    /// Passes a value of any kind and depth; true if there was white space between its parts.
-    pub(super) fn skip(&mut self, open: &mut Depth) -> Result<bool, Fault> {
+    /// Passes a value of any kind and depth; how many bytes of white space were between its parts.
+    pub(super) fn skip(&mut self, open: &mut Depth) -> Result<usize, Fault> {
         open.clear();
-        let mut spaced = false;
+        let mut spaces = 0;
         let mut unused = Cell::NULL;
         loop {
             // A value is next.
             match self.peek() {
                 b'{' => {
                     self.at += 1;
-                    spaced |= self.space();
+                    spaces += self.spaces();
                     if !self.pass(b'}') {
                         open.push(true);
-                        spaced |= self.spaced_name()?;
+                        spaces += self.spaced_name()?;
                         continue;
                     }
                 }
                 b'[' => {
                     self.at += 1;
-                    spaced |= self.space();
+                    spaces += self.spaces();
                     if !self.pass(b']') {
                         open.push(false);
                         continue;
@@ -309,13 +317,13 @@ impl<'a> Scanner<'a> {
             // What follows a value: the next one, or ends of containers.
             loop {
                 let Some(object) = open.top() else {
-                    return Ok(spaced);
+                    return Ok(spaces);
                 };
-                spaced |= self.space();
+                spaces += self.spaces();
                 if self.pass(b',') {
-                    spaced |= self.space();
+                    spaces += self.spaces();
                     if object {
-                        spaced |= self.spaced_name()?;
+                        spaces += self.spaced_name()?;
                     }
                     break;
                 }
@@ -331,10 +339,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn spaced_name(&mut self) -> Result<bool, Fault> {
+    fn spaced_name(&mut self) -> Result<usize, Fault> {
         let name = self.name()?;
-        // Nothing but the closing quote and the colon lies between the name's end and here.
-        Ok(self.at > name.end + 2)
+        Ok(self.spaces_behind(name))
+    }
+
+    /// How many bytes of white space lie between the name just passed and here.
+    pub(super) fn spaces_behind(&self, name: Quoted) -> usize {
+        // All but the closing quote and the colon.
+        self.at - (name.end + 2)
     }
 }
 

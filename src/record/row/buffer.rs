@@ -126,6 +126,25 @@ impl RowBuffer {
         cell
     }
 
+    /// Writes the JSON text of the first container added since there were `items` of them. Until now its text, and those
+    /// of the containers in it, were given as if it began at `start`. Returns the container.
+    pub fn rewrite(&mut self, items: usize, start: usize, make: impl FnOnce(&mut String)) -> Cell {
+        let (text, ()) = self.write(make);
+        let by = ((text.start() - start) as u64) << 32;
+        let mut first = None;
+        for slot in self.items.iter_mut().skip(items) {
+            if matches!(slot.kind, Kind::List | Kind::Object) {
+                slot.piece.0 += by;
+                first.get_or_insert(*slot);
+            }
+        }
+        first.map_or(Cell::NULL, |slot| Cell {
+            kind: slot.kind,
+            word: slot.word,
+            piece: slot.piece,
+        })
+    }
+
     /// Forgets the container with everything in it, as if it had not been opened.
     pub fn abandon(&mut self, Opened(at): Opened) {
         self.items.truncate(at);

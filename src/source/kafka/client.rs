@@ -107,6 +107,38 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
     config
 }
 
+/// The properties of the producer of late records. Delivery depends on some of them, whatever the person's own say.
+pub(super) fn producer_config(settings: &KafkaSettings, patience: &str) -> ClientConfig {
+    let mut config = outside_config(settings);
+    for key in [
+        "transactional.id",
+        "request.required.acks",
+        "max.in.flight",
+        "max.in.flight.requests.per.connection",
+        "retries",
+        "message.send.max.retries",
+    ] {
+        config.remove(key);
+    }
+    let defaults = [
+        ("message.timeout.ms", patience),
+        ("compression.type", "lz4"),
+        // As the Java client, so that records of one key stay in one partition whoever sends them.
+        ("partitioner", "murmur2_random"),
+    ];
+    for (key, value) in defaults {
+        if !settings.client.contains_key(key) {
+            config.set(key, value);
+        }
+    }
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        // The topic decides what is too large, not this end.
+        .set("message.max.bytes", "1000000000");
+    config
+}
+
 /// A client that belongs to no group, for questions.
 ///
 /// # Errors
@@ -218,6 +250,7 @@ mod tests {
             group_id: "g".into(),
             session_timeout: Duration::from_secs(12),
             request_timeout: Duration::from_secs(15),
+            historical_topic: None,
             prefetch_bytes: 1 << 20,
             schema_header: None,
             client: client

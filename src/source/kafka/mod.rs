@@ -8,6 +8,7 @@ mod asks;
 mod assign;
 mod client;
 mod context;
+mod late;
 mod part;
 mod questions;
 mod slots;
@@ -30,6 +31,7 @@ use super::{Checkpoint, Event, Slot, Source, SourceError};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Position, Record};
 
+pub use self::late::{KafkaLate, ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC};
 pub use self::part::PartReader;
 pub use self::questions::{checkpoints, ends, is_gap, oldest, partitions, store};
 
@@ -60,6 +62,8 @@ pub struct KafkaSettings {
     pub session_timeout: Duration,
     /// How long a request to a broker may take.
     pub request_timeout: Duration,
+    /// The topic of late records, which say in headers where they came from.
+    pub historical_topic: Option<String>,
     /// Bytes of records librdkafka may fetch ahead, for each worker; at least 1 MiB.
     pub prefetch_bytes: usize,
     /// The header that says what schema a payload has, if records are to have it.
@@ -279,8 +283,13 @@ impl KafkaSource {
     }
 }
 
-/// A message as a record.
-fn record<'a>(message: &'a BorrowedMessage<'_>, schema_header: Option<&str>) -> Record<'a> {
+/// A message as a record, with what its header of that name says of a schema. Only in the historical topic other headers are looked at.
+fn record<'a>(
+    message: &'a BorrowedMessage<'_>,
+    schema_header: Option<&str>,
+    historical_topic: Option<&str>,
+) -> Record<'a> {
+    let is_late = historical_topic.is_some_and(|topic| topic == message.topic());
     let timestamp = match message.timestamp() {
         Timestamp::NotAvailable => None,
         Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
@@ -291,6 +300,7 @@ fn record<'a>(message: &'a BorrowedMessage<'_>, schema_header: Option<&str>) -> 
         key: message.key(),
         payload: message.payload(),
         schema: schema_header.and_then(|name| header(message, name)),
+        origin: is_late.then(|| late::origin(message)).flatten(),
     }
 }
 
@@ -326,7 +336,9 @@ impl Source for KafkaSource {
                 None => break,
                 Some(Ok(message)) => {
                     let (topic, number) = (message.topic(), message.partition());
-                    let record = record(&message, self.settings.schema_header);
+                    let settings = &self.settings;
+                    let historical_topic = settings.historical_topic.as_deref();
+                    let record = record(&message, settings.schema_header, historical_topic);
                     let Some(slot) = self.slots.find(topic, number) else {
                         continue;
                     };

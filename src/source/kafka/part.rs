@@ -16,6 +16,7 @@ use crate::source::SourceError;
 pub struct PartReader {
     client: BaseConsumer,
     schema_header: Option<&'static str>,
+    historical_topic: Option<String>,
 }
 
 impl PartReader {
@@ -33,9 +34,11 @@ impl PartReader {
         client
             .assign(&list)
             .map_err(|error| SourceError::Unavailable(error.to_string()))?;
+        let historical_topic = settings.historical_topic.clone();
         Ok(Self {
             client,
             schema_header: settings.schema_header,
+            historical_topic,
         })
     }
 
@@ -50,7 +53,10 @@ impl PartReader {
     ) -> Result<ControlFlow<()>, SourceError> {
         match self.client.poll(wait) {
             None => Ok(ControlFlow::Break(())),
-            Some(Ok(message)) => Ok(take(record(&message, self.schema_header))),
+            Some(Ok(message)) => {
+                let historical_topic = self.historical_topic.as_deref();
+                Ok(take(record(&message, self.schema_header, historical_topic)))
+            }
             Some(Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ))) => Err(SourceError::Unavailable(

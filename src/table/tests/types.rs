@@ -55,10 +55,14 @@ fn the_first_value_decides_the_type() {
         ("\"12\"", DataType::Utf8, "\"12\""),
         (
             "{\"b\": [1, null]}",
-            DataType::Utf8,
-            "\"{\\\"b\\\":[1,null]}\"",
+            ColumnType::Map(ColumnType::String.into()).data_type(),
+            "<b=\"[1,null]\">",
         ),
-        ("[]", DataType::Utf8, "\"[]\""),
+        (
+            "[null, 0.5]",
+            ColumnType::Array(ColumnType::Double.into()).data_type(),
+            "[null, 0.5]",
+        ),
     ] {
         assert_eq!(
             first(value),

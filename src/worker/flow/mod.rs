@@ -16,11 +16,13 @@ use self::seal::InFlight;
 use super::budget::{Budget, Share};
 use super::clock::Clock;
 use super::refused::Refused;
+use super::routing::{self, Historical, Places, Way};
 use super::shape::Shape;
 use super::span::{Making, OpenSpan};
 use crate::decode::{Decoder, Failure};
 use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, Writer};
-use crate::flush::Policy;
+use crate::duplicates::{Duplicates, Gathering};
+use crate::flush::{Policy, Reason};
 use crate::metrics::Metrics;
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
@@ -30,12 +32,17 @@ use crate::record::{Partition, Position, Record, SpanStart};
 pub(super) struct Shaping {
     pub(super) shape: Arc<Shape>,
     decoder: Decoder,
+    places: Places,
 }
 
 impl Shaping {
     pub(super) fn new(shape: Arc<Shape>) -> Self {
         let decoder = Decoder::new(shape.decoder.clone());
-        Self { shape, decoder }
+        Self {
+            shape,
+            decoder,
+            places: Places::default(),
+        }
     }
 }
 
@@ -43,12 +50,37 @@ impl Shaping {
 pub(super) struct Tools {
     pub(super) shaping: Shaping,
     pub(super) policy: Policy,
+    pub(super) historical: Option<Arc<Historical>>,
+    pub(super) duplicates: Option<Arc<Duplicates>>,
     pub(super) budget: Arc<Budget>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) writer: Writer,
     pub(super) ids: SpanIds,
     pub(super) clock: Box<dyn Clock>,
     pub(super) taken: Taken,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gathered {
+    /// It is in the span.
+    Kept,
+    /// It is, and a batch was handed on to the target's inserter.
+    HandedOn,
+    /// It is not: it belongs to a day that began after the span was opened.
+    OfAnotherDay,
+    /// It is not: it cannot be read before its schema is known.
+    Waits,
+}
+
+impl From<bool> for Gathered {
+    fn from(handed_on: bool) -> Self {
+        if handed_on {
+            Self::HandedOn
+        } else {
+            Self::Kept
+        }
+    }
 }
 
 /// Records taken since the last turn: counted here first, because workers that count in the same place for every record slow
@@ -78,6 +110,8 @@ impl Taken {
 /// A partition while it is assigned to this worker.
 pub(super) struct Flow {
     pub(super) partition: Partition,
+    /// Whether it holds late records: when its spans are sealed is another matter.
+    historical: bool,
     /// Tells this assignment from an earlier one of the same partition.
     pub(super) id: SpanId,
     ledger: Ledger,
@@ -141,6 +175,7 @@ impl Flow {
             end,
             last_taken: tools.clock.now(),
             paused: false,
+            historical: (tools.historical.as_ref()).is_some_and(|h| h.topic == partition.topic()),
             partition,
         }
     }
@@ -169,14 +204,20 @@ impl Flow {
             return Ok(());
         }
         self.begin(tools, now)?;
-        let Some(handed_on) = self.decode(record, tools, now)? else {
+        let mut gathered = self.decode(record, tools, now, true)?;
+        if gathered == Gathered::OfAnotherDay {
+            self.seal_at(self.next, Reason::Day, tools)?;
+            self.begin(tools, now)?;
+            gathered = self.decode(record, tools, now, false)?;
+        }
+        if gathered == Gathered::Waits {
             return Ok(());
-        };
+        }
         self.next = record.position.next();
         self.last_taken = now;
         self.seal_bound(self.next, tools)?;
         // Only what was handed on tells how large the output has become.
-        if handed_on {
+        if gathered == Gathered::HandedOn {
             self.seal_if_due(tools, now, false)
         } else {
             Ok(())
@@ -204,7 +245,18 @@ impl Flow {
             opened: UNIX_EPOCH + Duration::from_millis(u64::try_from(opened_ms).unwrap_or(0)),
         };
         let inserter = self.shape(tools).target.begin(&start)?;
-        self.open = Some(OpenSpan::new(inserter, now, opened_ms));
+        let deduplicates = self.shape(tools).routing.events.is_some();
+        let duplicates = tools.duplicates.as_ref().filter(|_| deduplicates);
+        let events = duplicates.map(|duplicates| {
+            let first_time = !self.is_bound();
+            Gathering::new(
+                duplicates.clone(),
+                self.partition.clone(),
+                opened_ms,
+                first_time,
+            )
+        });
+        self.open = Some(OpenSpan::new(inserter, now, opened_ms, events));
         Ok(())
     }
 
@@ -212,19 +264,24 @@ impl Flow {
         &self.recorded.as_deref().unwrap_or(&tools.shaping).shape
     }
 
-    /// Makes rows or a dead letter of the record. Whether a batch was handed on to the target's inserter; `None` if the record
-    /// cannot be read yet.
+    /// Makes rows or a dead letter of the record, or keeps it aside. If the span `may_end`, a record of a new day is not taken.
     fn decode(
         &mut self,
         record: &Record<'_>,
         tools: &mut Tools,
         now: Duration,
-    ) -> Result<Option<bool>, TargetError> {
+        may_end: bool,
+    ) -> Result<Gathered, TargetError> {
         let from = self.ledger.end();
+        let may_end = may_end && !self.must_read_on();
         let Some(open) = &mut self.open else {
-            return Ok(Some(false));
+            return Ok(Gathered::Kept);
         };
-        let Shaping { shape, decoder } = match &mut self.recorded {
+        let Shaping {
+            shape,
+            decoder,
+            places,
+        } = match &mut self.recorded {
             Some(recorded) => recorded,
             None => &mut tools.shaping,
         };
@@ -233,28 +290,52 @@ impl Flow {
             columns: &shape.columns,
             metrics: &tools.metrics,
         };
-        let topic = self.partition.topic();
+        let topic = record.origin.unwrap_or(self.partition.topic());
+        let read_from = self.partition.topic();
         let mut bytes = record.bytes();
         let mut handed_on = false;
         let mut letter = None;
+        let mut first = true;
         let mut decoded = decoder.decode(topic, record);
         loop {
             match decoded {
-                Ok(row) => match self.refused.reason(from, row.project(), row.collection()) {
-                    None => {
-                        handed_on |=
-                            open.take_row(&row, std::mem::take(&mut bytes), now, &making)?;
+                Ok(row) => match shape.routing.way(&row, read_from, open.opened_ms, places) {
+                    Way::Dropped(why) => tools.metrics.dropped.with_label_values(&[why]).inc(),
+                    // A record of several rows goes as its first one does.
+                    Way::Late { to, day } if first => {
+                        if may_end && has_begun_since(day, open.opened_ms, &*tools.clock) {
+                            return Ok(Gathered::OfAnotherDay);
+                        }
+                        open.take_late(to, &self.partition, record);
+                        return Ok(Gathered::Kept);
                     }
-                    Some(reason) => {
-                        letter = Some(("target_rejected", format!("target_rejected: {reason}")));
+                    Way::Late { .. } | Way::Target => {
+                        let event = shape.routing.event(&row, places);
+                        match self.refused.reason(from, row.project(), row.collection()) {
+                            Some(reason) => {
+                                letter =
+                                    Some(("target_rejected", format!("target_rejected: {reason}")));
+                            }
+                            None if event
+                                .map_or(Ok(false), |event| open.repeats(event, record))? =>
+                            {
+                                let dropped = &tools.metrics.dropped;
+                                dropped.with_label_values(&["duplicate"]).inc();
+                            }
+                            None => {
+                                handed_on |=
+                                    open.take_row(&row, std::mem::take(&mut bytes), now, &making)?;
+                            }
+                        }
                     }
                 },
                 Err(Failure::Bad(bad)) => letter = Some((bad.reason.name(), bad.to_string())),
                 Err(Failure::Needs(schema)) => {
                     self.await_schema(schema, record.position, now);
-                    return Ok(None);
+                    return Ok(Gathered::Waits);
                 }
             }
+            first = false;
             match decoder.more(topic) {
                 Some(more) => decoded = more.map_err(Failure::Bad),
                 None => break,
@@ -264,7 +345,7 @@ impl Flow {
             tools.metrics.dead_letters.with_label_values(&[label]).inc();
             handed_on |= open.take_letter(&self.partition, record, &reason, now, &making)?;
         }
-        Ok(Some(handed_on))
+        Ok(handed_on.into())
     }
 
     /// Tells the budget what is held.
@@ -319,6 +400,11 @@ impl Flow {
     pub(super) fn written(&self) -> bool {
         self.in_flight.is_empty()
     }
+}
+
+/// Whether the day is a later one than that on which the span was opened, and has begun.
+fn has_begun_since(day: i64, opened_ms: i64, clock: &dyn Clock) -> bool {
+    routing::day(opened_ms) < day && day <= routing::day(millis(clock.wall()))
 }
 
 fn millis(time: SystemTime) -> i64 {

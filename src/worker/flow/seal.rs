@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use alluvium_target::{Inserter, TargetError};
+use alluvium_target::TargetError;
 
 use super::{Flow, Tools, millis};
-use crate::deliver::{Backoff, Plan, Planned, SpanId, Stored, UnderWay};
+use crate::deliver::{Backoff, Load, Plan, Planned, SpanId, Stored, UnderWay};
 use crate::failpoint;
 use crate::flush::{self, Policy, Reason};
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
 use crate::record::{Position, Span};
 use crate::worker::budget::Share;
+use crate::worker::span::OpenSpan;
 
 /// A sealed span until it is durable. Dropping it abandons the write.
 pub(super) struct InFlight {
     span: Span,
     /// Until its plan is stored: nothing may be visible before.
-    unplanned: Option<Box<dyn Inserter>>,
+    unplanned: Option<Load>,
     write: Option<UnderWay>,
     _share: Share,
 }
@@ -25,8 +26,8 @@ pub(super) struct InFlight {
 impl InFlight {
     /// Its plan is stored: it is written from now on. Does nothing the second time.
     fn begin(&mut self, id: SpanId, tools: &Tools) {
-        if let Some(inserter) = self.unplanned.take() {
-            self.write = Some(tools.writer.write(self.span.clone(), id, inserter));
+        if let Some(load) = self.unplanned.take() {
+            self.write = Some(tools.writer.write(self.span.clone(), id, load));
         }
     }
 
@@ -99,7 +100,7 @@ impl Flow {
             (None, Some(open)) => open.opened_ms,
             (None, None) => millis(tools.clock.wall()),
         };
-        let inserter = match open {
+        let load = match open {
             Some(open) => open.seal(&span)?,
             None => None,
         };
@@ -109,15 +110,17 @@ impl Flow {
         };
         #[cfg(test)]
         let planned = planned || mutation::on(Mutation::WrittenBeforePlanned);
-        let Some(inserter) = inserter else {
-            // Nothing to read in there: as good as durable.
+        let Some(load) = load else {
+            // Nothing in there for anybody: as good as durable.
+            self.building = 0;
+            self.share.set(0);
             self.ledger.durable(id);
             return Ok(());
         };
         failpoint::pass("sealed");
         self.building = 0;
         let mut share = std::mem::replace(&mut self.share, Share::open(&tools.budget));
-        share.set(u64::try_from(inserter.staged().memory).unwrap_or(u64::MAX));
+        share.set(u64::try_from(load.memory()).unwrap_or(u64::MAX));
         share.seal();
         tools
             .metrics
@@ -127,7 +130,7 @@ impl Flow {
         tracing::debug!(%span, reason = reason.name(), "span sealed");
         let mut in_flight = InFlight {
             span,
-            unplanned: Some(inserter),
+            unplanned: Some(load),
             write: None,
             _share: share,
         };
@@ -193,8 +196,8 @@ impl Flow {
     }
 
     /// Whether the open span is sealed now because of its age.
-    pub(in crate::worker) fn due_by_age(&self, policy: &Policy, now: Duration) -> bool {
-        let due = |state| policy.due(&state) == Some(Reason::Age);
+    pub(in crate::worker) fn due_by_age(&self, tools: &Tools, now: Duration) -> bool {
+        let due = |state| self.policy(tools).due(&state) == Some(Reason::Age);
         !self.is_bound() && self.state(now).is_some_and(due)
     }
 
@@ -211,9 +214,23 @@ impl Flow {
             in_company,
             ..state
         });
-        match state.and_then(|state| tools.policy.due(&state)) {
+        match state.and_then(|state| self.due(&state, tools)) {
             Some(reason) => self.seal_at(self.next, reason, tools),
             None => Ok(()),
+        }
+    }
+
+    fn policy<'a>(&self, tools: &'a Tools) -> &'a Policy {
+        let historical = tools.historical.as_ref().filter(|_| self.historical);
+        historical.map_or(&tools.policy, |historical| &historical.policy)
+    }
+
+    fn due(&self, state: &flush::OpenSpan, tools: &Tools) -> Option<Reason> {
+        let most = tools.historical.as_ref().filter(|_| self.historical);
+        let records = self.open.as_ref().map_or(0, OpenSpan::records);
+        match most.is_some_and(|historical| records >= historical.max_records) {
+            true if state.in_flight == 0 => Some(Reason::Size),
+            _ => self.policy(tools).due(state),
         }
     }
 
@@ -228,9 +245,9 @@ impl Flow {
     }
 
     /// Whether so much is under way that no more may be taken.
-    pub(in crate::worker) fn must_wait(&self, policy: &Policy, now: Duration) -> bool {
+    pub(in crate::worker) fn must_wait(&self, tools: &Tools, now: Duration) -> bool {
         self.state(now)
-            .is_some_and(|state| policy.must_wait(&state))
+            .is_some_and(|state| self.policy(tools).must_wait(&state))
     }
 
     /// The target has made a span durable. `false` if nobody waits for it.

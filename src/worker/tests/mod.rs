@@ -2,6 +2,7 @@
 
 mod plans;
 mod revision;
+mod routing;
 mod script;
 mod simulation;
 
@@ -11,8 +12,9 @@ use tokio::runtime::Runtime;
 use self::script::{TestClock, TestSource};
 use super::*;
 use crate::decode::json::{JsonSettings, Layout};
+use crate::deliver::SentBefore;
 use crate::record::{Position, Table};
-use crate::table::{ColumnSettings, UserType};
+use crate::table::{ColumnSettings, Objects, UserType, Zone};
 
 /// A worker on scripted parts, turned by hand.
 struct Bench {
@@ -57,6 +59,8 @@ fn columns() -> ColumnSettings {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     }
 }
 
@@ -86,6 +90,18 @@ impl Bench {
         memory: u64,
         ends: Option<Ends>,
     ) -> Self {
+        Self::parted(target, usual, policy, memory, ends, |_| {})
+    }
+
+    /// As [`Bench::shaped`], with other things that workers share.
+    fn parted(
+        target: MemoryTarget,
+        usual: Shape,
+        policy: Policy,
+        memory: u64,
+        ends: Option<Ends>,
+        change: impl FnOnce(&mut Shared),
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -93,7 +109,7 @@ impl Bench {
             .unwrap();
         let source = TestSource::default();
         let (clock, metrics) = (TestClock::default(), Metrics::new().unwrap());
-        let shared = Shared {
+        let mut shared = Shared {
             shape: Arc::new(usual),
             reshape: {
                 let target = target.clone();
@@ -103,6 +119,9 @@ impl Bench {
                 })
             },
             policy,
+            historical: None,
+            duplicates: None,
+            late: Arc::new(SentBefore),
             building_limit: memory / 10,
             max_poll: 1000,
             budget: Arc::new(Budget::new(memory, metrics.clone())),
@@ -114,6 +133,7 @@ impl Bench {
             revoke_deadline: REVOKE_DEADLINE,
             leaving: Arc::new(Leaving::new(1)),
         };
+        change(&mut shared);
         let worker = Worker::new(0, source.clone(), Box::new(clock.clone()), shared);
         Self {
             worker,

@@ -4,7 +4,7 @@ use super::*;
 use crate::deliver::{Plan, Planned, Print};
 
 /// What another owner has left behind.
-fn plan(spans: &[(i64, i64)], shape: &Shape) -> String {
+pub(super) fn plan(spans: &[(i64, i64)], shape: &Shape) -> String {
     let spans: Vec<_> = spans
         .iter()
         .map(|&(to, opened_ms)| Planned {

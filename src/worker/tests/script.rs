@@ -181,6 +181,7 @@ impl Source for TestSource {
                     key: None,
                     payload: Some(payload.as_bytes()),
                     schema: None,
+                    origin: None,
                 };
                 if take(*slot, record).is_break() {
                     break 'all;

@@ -44,8 +44,8 @@ pub trait Inserter: Send {
     /// Takes a batch of one table's rows; may encode and stage it.
     ///
     /// Batches of a table arrive in the order of the stream. A later one may have more columns than an
-    /// earlier one, and an `Int64` column may come back as `Float64`. Dead letters arrive
-    /// as the table [`Table::dead_letters`].
+    /// earlier one, what was `Int64` may come back as `Float64`, and a struct with more fields. Dead letters
+    /// arrive as the table [`Table::dead_letters`].
     ///
     /// Called on a worker's thread, which does the CPU work of encoding; it must not wait for I/O.
     ///

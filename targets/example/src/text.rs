@@ -2,12 +2,15 @@
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, Time64MicrosecondType,
+    TimestampMicrosecondType, TimestampMillisecondType,
+};
 use arrow_schema::{DataType, TimeUnit};
 
 /// The value at `row`, which is not null, or why there is no text for it.
 ///
-/// Dates are days and times milliseconds since the epoch, bytes are hexadecimal.
+/// Dates are days and times milliseconds or microseconds since the epoch or midnight, bytes are hexadecimal.
 pub(crate) fn of(column: &dyn Array, row: usize) -> Result<String, String> {
     Ok(match column.data_type() {
         DataType::Boolean => column.as_boolean().value(row).to_string(),
@@ -20,6 +23,22 @@ pub(crate) fn of(column: &dyn Array, row: usize) -> Result<String, String> {
             .as_primitive::<TimestampMillisecondType>()
             .value(row)
             .to_string(),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => column
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row)
+            .to_string(),
+        DataType::Time64(TimeUnit::Microsecond) => column
+            .as_primitive::<Time64MicrosecondType>()
+            .value(row)
+            .to_string(),
+        DataType::Decimal128(..) => column.as_primitive::<Decimal128Type>().value_as_string(row),
+        DataType::Struct(fields) => {
+            let columns = fields.iter().zip(column.as_struct().columns());
+            let valid = columns.filter(|(_, column)| column.is_valid(row));
+            let pairs =
+                valid.map(|(field, column)| Ok(format!("{}={}", field.name(), of(column, row)?)));
+            pairs.collect::<Result<Vec<_>, String>>()?.join(",")
+        }
         DataType::Binary => column
             .as_binary::<i32>()
             .value(row)
@@ -58,9 +77,11 @@ mod tests {
     use arrow_array::builder::{MapBuilder, StringBuilder};
     use arrow_array::types::Int32Type;
     use arrow_array::{
-        ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, ListArray,
-        TimestampMillisecondArray,
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
+        Float64Array, ListArray, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+        TimestampMillisecondArray, new_null_array,
     };
+    use arrow_schema::Field;
 
     use super::*;
 
@@ -72,7 +93,19 @@ mod tests {
         map.append(true).unwrap();
         let list =
             ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None, Some(3)])]);
-        let columns: [(ArrayRef, &str); 7] = [
+        let decimal = Decimal128Array::from(vec![-150]);
+        let decimal: ArrayRef = Arc::new(decimal.with_precision_and_scale(9, 2).unwrap());
+        let field = |name| Arc::new(Field::new(name, decimal.data_type().clone(), true));
+        let nulls = new_null_array(decimal.data_type(), 1);
+        let fields = StructArray::from(vec![(field("x"), decimal.clone()), (field("y"), nulls)]);
+        let columns: [(ArrayRef, &str); 11] = [
+            (decimal.clone(), "-1.50"),
+            (Arc::new(fields), "x=-1.50"),
+            (Arc::new(Time64MicrosecondArray::from(vec![7])), "7"),
+            (
+                Arc::new(TimestampMicrosecondArray::from(vec![-5]).with_timezone("UTC")),
+                "-5",
+            ),
             (Arc::new(BooleanArray::from(vec![true])), "true"),
             (Arc::new(Float64Array::from(vec![1.0])), "1"),
             (Arc::new(Date32Array::from(vec![-1])), "-1"),

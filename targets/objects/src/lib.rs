@@ -25,7 +25,7 @@ pub use content::{ContentHash, NotAContentHash};
 pub use description::{Description, DescriptionError};
 pub use examine::{Contents, ExamineError, examine};
 pub use key::{KeyError, KeyParts, KeyTemplate, read_dead_letters_key};
-pub use line::LineLayout;
+pub use line::{LineLayout, timestamp_text};
 pub use output::Compression;
 pub use store::{Body, Created, Found, Listed, Object, Store};
 pub use target::{ObjectSettings, ObjectTarget};

@@ -14,6 +14,13 @@ mod column;
 mod text;
 mod time;
 
+/// A time given in milliseconds since the epoch, as lines have it: `2018-01-31T05:59:00.000Z`.
+pub fn timestamp_text(ms: i64) -> String {
+    let mut text = Vec::new();
+    time::timestamp(ms, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// How a row is laid out in its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LineLayout {
@@ -24,6 +31,8 @@ pub enum LineLayout {
     /// A time column that holds something other than numbers, dates or times stays in `properties`.
     Rakam,
     /// An object of all columns that are not null. Dates and times are ISO-8601.
+    ///
+    /// In either layout, objects within columns leave out null fields, lists and maps keep null values.
     Flat,
 }
 

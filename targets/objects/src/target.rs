@@ -74,7 +74,15 @@ impl ObjectSettings {
 pub struct ObjectTarget<S> {
     store: Arc<S>,
     shared: Arc<Shared>,
-    repairs: bool,
+    existing: Existing,
+}
+
+/// What is done about an object that stands under a name already.
+#[derive(Clone, Copy, Debug)]
+enum Existing {
+    Compared,
+    Repaired,
+    Accepted,
 }
 
 #[derive(Debug)]
@@ -128,7 +136,7 @@ impl<S: Store> ObjectTarget<S> {
         Ok(Self {
             store: Arc::new(store),
             shared: Arc::new(shared),
-            repairs: false,
+            existing: Existing::Compared,
         })
     }
 
@@ -137,7 +145,18 @@ impl<S: Store> ObjectTarget<S> {
     #[must_use]
     pub fn repairing(self) -> Self {
         Self {
-            repairs: true,
+            existing: Existing::Repaired,
+            ..self
+        }
+    }
+
+    /// The same target, taking an object of the same span, opened at the same time, for done, whatever its rows: for a program whose
+    /// decision about a row depends on what it has seen before, so that another process may come to other rows of
+    /// a planned span. Each object must be right on its own then.
+    #[must_use]
+    pub fn accepting(self) -> Self {
+        Self {
+            existing: Existing::Accepted,
             ..self
         }
     }
@@ -146,10 +165,10 @@ impl<S: Store> ObjectTarget<S> {
         ObjectInserter {
             store: Arc::clone(&self.store),
             shared: Arc::clone(&self.shared),
-            mode: if self.repairs {
-                Mode::Repair(self.shared.codec.compression)
-            } else {
-                Mode::Create(self.shared.codec.compression)
+            mode: match self.existing {
+                Existing::Compared => Mode::Create(self.shared.codec.compression),
+                Existing::Repaired => Mode::Repair(self.shared.codec.compression),
+                Existing::Accepted => Mode::Accept(self.shared.codec.compression),
             },
             opened_ms: epoch_ms(start.opened),
             outputs: Vec::new(),

@@ -49,6 +49,33 @@ fn row_of(json: &str, lower: bool) -> Vec<(String, String)> {
     row
 }
 
+/// Whether these are the items of a container, verbatim and with their texts, down to the last.
+fn same_items(items: crate::record::Items<'_>, raw: &str) -> Result<(), TestCaseError> {
+    let wanted: Vec<(String, Box<RawValue>)> = if raw.starts_with('{') {
+        entries(raw)
+    } else {
+        let values: Vec<Box<RawValue>> = serde_json::from_str(raw).unwrap();
+        values
+            .into_iter()
+            .map(|value| (String::new(), value))
+            .collect()
+    };
+    prop_assert_eq!(items.count(), wanted.len());
+    for ((name, value), (wanted, raw)) in items.zip(wanted) {
+        prop_assert_eq!(name, wanted);
+        let mut json = Vec::new();
+        value.write_json(&mut json);
+        prop_assert_eq!(std::str::from_utf8(&json).unwrap(), raw.get());
+        if let Value::List(nested) | Value::Object(nested) = value
+            && let Some(items) = nested.items()
+        {
+            prop_assert_eq!(nested.json(), Some(raw.get()));
+            same_items(items, raw.get())?;
+        }
+    }
+    Ok(())
+}
+
 /// A document as its tokens.
 fn tokens() -> impl Strategy<Value = Vec<String>> {
     let scalar = prop_oneof![
@@ -188,8 +215,25 @@ proptest! {
                 Value::Null => prop_assert_eq!("null", raw),
                 Value::List(nested) | Value::Object(nested) => {
                     prop_assert_eq!(nested.json(), Some(&*raw));
+                    if let Some(items) = nested.items() {
+                        same_items(items, &raw)?;
+                    }
                 }
                 _ => prop_assert!(false, "no half pairs and no typed values were made"),
+            }
+        }
+    }
+
+    #[test]
+    fn containers_have_the_items_that_serde_json_says(tokens in tokens(), spaces in spaces()) {
+        let json = spaced(&tokens, &spaces);
+        let mut decoder = JsonDecoder::new(settings(Layout::Plain));
+        let row = decoder.decode("t", Some(json.as_bytes())).unwrap();
+        for (field, (_, raw)) in row.fields().zip(row_of(&tokens.concat(), false)) {
+            if let Value::List(nested) | Value::Object(nested) = field.value {
+                let items = nested.items();
+                prop_assert!(items.is_some());
+                same_items(items.unwrap(), &raw)?;
             }
         }
     }

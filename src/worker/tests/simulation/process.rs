@@ -12,10 +12,11 @@ use super::source::SimSource;
 use super::store::SimTarget;
 use super::world::Shared as World;
 use crate::decode::json::{JsonSettings, Layout};
+use crate::deliver::SentBefore;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::source::Source;
-use crate::table::{ColumnSettings, UserType};
+use crate::table::{ColumnSettings, Objects, UserType, Zone};
 use crate::worker::flow::Flow;
 use crate::worker::{Budget, Clock, Ends, Leaving, REVOKE_DEADLINE, Shape, Shared, Worker};
 
@@ -103,6 +104,9 @@ impl Process {
             reshape: Arc::new(|_| Err("all have the same settings".into())),
             shape: Arc::new(shape),
             policy,
+            historical: None,
+            duplicates: None,
+            late: Arc::new(SentBefore),
             building_limit: memory / 10,
             max_poll: usize::try_from(max_poll).unwrap(),
             budget: budget.clone(),
@@ -204,6 +208,8 @@ fn shape(target: Arc<SimTarget>) -> Shape {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        zone: Zone::UTC,
+        objects: Objects::Map,
     };
     let json = JsonSettings {
         layout: Layout::Plain,

@@ -3,10 +3,14 @@
 use std::collections::HashSet;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, Time64MicrosecondType,
+    TimestampMicrosecondType, TimestampMillisecondType,
+};
 use arrow_array::{
-    Array, BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array, Int64Array, ListArray,
-    MapArray, StringArray, TimestampMillisecondArray,
+    Array, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
+    Int64Array, ListArray, MapArray, StringArray, StructArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray,
 };
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
@@ -38,9 +42,19 @@ enum Values<'a> {
     Text(&'a StringArray),
     Bytes(&'a BinaryArray),
     Date(&'a Date32Array),
+    Time(&'a Time64MicrosecondArray),
     Timestamp(&'a TimestampMillisecondArray),
+    Micros(&'a TimestampMicrosecondArray),
+    Decimal(&'a Decimal128Array),
     List(&'a ListArray, Box<Column<'a>>),
     Map(&'a MapArray, &'a StringArray, Box<Column<'a>>),
+    Struct(Vec<Named<'a>>),
+}
+
+/// A field of a struct, and the text `"name":` before its values.
+struct Named<'a> {
+    name: Vec<u8>,
+    values: Column<'a>,
 }
 
 impl<'a> Column<'a> {
@@ -57,6 +71,15 @@ impl<'a> Column<'a> {
             DataType::Timestamp(TimeUnit::Millisecond, _) => array
                 .as_primitive_opt::<TimestampMillisecondType>()
                 .map(Values::Timestamp),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => array
+                .as_primitive_opt::<TimestampMicrosecondType>()
+                .map(Values::Micros),
+            DataType::Time64(TimeUnit::Microsecond) => array
+                .as_primitive_opt::<Time64MicrosecondType>()
+                .map(Values::Time),
+            DataType::Decimal128(..) => array
+                .as_primitive_opt::<Decimal128Type>()
+                .map(Values::Decimal),
             DataType::List(_) => {
                 let list = array.as_list_opt::<i32>();
                 list.map(|list| {
@@ -68,6 +91,7 @@ impl<'a> Column<'a> {
                 Some(map) => Some(Self::map(map)?),
                 None => None,
             },
+            DataType::Struct(_) => array.as_struct_opt().map(Self::fields).transpose()?,
             _ => None,
         };
         let values = values.ok_or_else(|| array.data_type().clone())?;
@@ -89,6 +113,18 @@ impl<'a> Column<'a> {
         ))
     }
 
+    fn fields(array: &'a StructArray) -> Result<Values<'a>, DataType> {
+        let named = array.fields().iter().zip(array.columns());
+        let named = named.map(|(field, column)| {
+            let mut name = Vec::new();
+            text::string(field.name(), &mut name);
+            name.push(b':');
+            let values = Self::resolve(column)?;
+            Ok(Named { name, values })
+        });
+        named.collect::<Result<_, _>>().map(Values::Struct)
+    }
+
     /// Whether the value of `row` is null.
     pub(super) fn is_null(&self, row: usize) -> bool {
         self.nulls.is_some_and(|nulls| nulls.is_null(row))
@@ -96,10 +132,10 @@ impl<'a> Column<'a> {
 
     /// Whether every value has a place on the time line or is a number.
     pub(super) fn is_time(&self) -> bool {
-        use Values::{Date, Double, Int32, Int64, Timestamp};
+        use Values::{Date, Double, Int32, Int64, Micros, Timestamp};
         matches!(
             self.values,
-            Int32(_) | Int64(_) | Double(_) | Date(_) | Timestamp(_)
+            Int32(_) | Int64(_) | Double(_) | Date(_) | Timestamp(_) | Micros(_)
         )
     }
 
@@ -108,7 +144,7 @@ impl<'a> Column<'a> {
     pub(super) fn write_epoch_ms(&self, row: usize, out: &mut Vec<u8>) {
         match &self.values {
             Values::Date(dates) => text::integer(i64::from(dates.value(row)) * 86_400_000, out),
-            Values::Timestamp(_) | Values::Int32(_) | Values::Int64(_) => {
+            Values::Timestamp(_) | Values::Micros(_) | Values::Int32(_) | Values::Int64(_) => {
                 self.write(row, Times::Epoch, out);
             }
             Values::Double(doubles) if doubles.value(row).is_finite() => {
@@ -151,6 +187,12 @@ impl<'a> Column<'a> {
             Values::Int32(integers) => text::integer(i64::from(integers.value(row)), out),
             Values::Bytes(bytes) => text::base64(bytes.value(row), out),
             Values::Date(dates) => write_date(dates.value(row), times, out),
+            Values::Time(micros) => quoted(out, |out| time::of_day(micros.value(row), out)),
+            Values::Micros(micros) if times == Times::Epoch => {
+                text::integer(micros.value(row).div_euclid(1000), out);
+            }
+            Values::Micros(micros) => quoted(out, |out| time::micros(micros.value(row), out)),
+            Values::Decimal(decimals) => text::decimal(decimals.value(row), decimals.scale(), out),
             Values::List(list, elements) => {
                 let (from, to) = range(list.value_offsets(), row);
                 write_list(elements, from..to, times, out);
@@ -159,6 +201,7 @@ impl<'a> Column<'a> {
                 let (from, to) = range(map.value_offsets(), row);
                 write_map(keys, values, from..to, times, out);
             }
+            Values::Struct(fields) => write_struct(fields, row, times, out),
         }
     }
 }
@@ -172,17 +215,19 @@ fn write_timestamp(ms: i64, times: Times, out: &mut Vec<u8>) {
     if times == Times::Epoch {
         return text::integer(ms, out);
     }
-    out.push(b'"');
-    time::timestamp(ms, out);
-    out.push(b'"');
+    quoted(out, |out| time::timestamp(ms, out));
 }
 
 fn write_date(days: i32, times: Times, out: &mut Vec<u8>) {
-    out.push(b'"');
-    match times {
+    quoted(out, |out| match times {
         Times::Rakam => time::compact_date(days, out),
         Times::Iso | Times::Epoch => time::date(i64::from(days), out),
-    }
+    });
+}
+
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
     out.push(b'"');
 }
 
@@ -223,6 +268,25 @@ fn write_map(
         text::string(key, out);
         out.push(b':');
         write_or_null(values, entry, times, out);
+    }
+    out.push(b'}');
+}
+
+/// Leaves null fields out: a struct may get fields while a span grows, and a line must not tell whether that was before or
+/// after its batch was cut.
+fn write_struct(fields: &[Named<'_>], row: usize, times: Times, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let mut comma = false;
+    for Named { name, values } in fields {
+        if values.is_null(row) {
+            continue;
+        }
+        if comma {
+            out.push(b',');
+        }
+        comma = true;
+        out.extend_from_slice(name);
+        values.write(row, times, out);
     }
     out.push(b'}');
 }

@@ -5,9 +5,11 @@ use arrow_array::builder::{
     TimestampMillisecondBuilder,
 };
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array,
-    Int64Array, StringArray, TimestampMillisecondArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array,
+    Float64Array, Int32Array, Int64Array, ListArray, StringArray, StructArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray,
 };
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{Field, Schema};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -208,6 +210,92 @@ fn dead_letter_lines_have_every_field_in_any_layout() {
             ]
         );
     }
+}
+
+/// Columns of the types that hold others or need more than 64 bits, whole, null, and half empty.
+fn nested_types() -> RecordBatch {
+    let time: ArrayRef = Arc::new(Time64MicrosecondArray::from(vec![
+        Some(86_399_000_001),
+        None,
+        Some(0),
+    ]));
+    let micros: ArrayRef = Arc::new(
+        TimestampMicrosecondArray::from(vec![Some(-1), None, Some(1_517_378_340_012_345)])
+            .with_timezone("UTC"),
+    );
+    let decimal = Decimal128Array::from(vec![Some(-150), None, Some(10i128.pow(38) - 1)]);
+    let decimal: ArrayRef = Arc::new(decimal.with_precision_and_scale(38, 2).unwrap());
+    let date: ArrayRef = Arc::new(Date32Array::from(vec![Some(17_562), Some(1), None]));
+    let inner = StructArray::from(vec![
+        (Arc::new(Field::new("d\"ate", DataType::Date32, true)), date),
+        (
+            Arc::new(Field::new("time", time.data_type().clone(), true)),
+            time.clone(),
+        ),
+    ]);
+    let nulls = NullBuffer::from(vec![true, false, true]);
+    let list_field = Arc::new(Field::new("item", inner.data_type().clone(), true));
+    let offsets = OffsetBuffer::from_lengths([2, 0, 1]);
+    let list = ListArray::new(
+        list_field,
+        offsets,
+        Arc::new(inner.clone()),
+        Some(nulls.clone()),
+    );
+    let fields = [("in", &inner as &dyn Array), ("list", &list)];
+    let fields = fields.map(|(name, array)| Field::new(name, array.data_type().clone(), true));
+    let outer = StructArray::new(
+        fields.to_vec().into(),
+        vec![Arc::new(inner), Arc::new(list)],
+        Some(nulls),
+    );
+    batch(vec![
+        ("time", time),
+        ("micros", micros),
+        ("decimal", decimal),
+        ("struct", Arc::new(outer)),
+    ])
+}
+
+#[test]
+fn structs_leave_out_what_is_null_and_keep_all_digits() {
+    let iso = lines(LineLayout::Flat, &table(), &nested_types());
+    assert_eq!(
+        iso,
+        [
+            concat!(
+                r#"{"time":"23:59:59.000001","micros":"1969-12-31T23:59:59.999999Z","decimal":-1.50,"#,
+                r#""struct":{"in":{"d\"ate":"2018-01-31","time":"23:59:59.000001"},"#,
+                r#""list":[{"d\"ate":"2018-01-31","time":"23:59:59.000001"},{"d\"ate":"1970-01-02"}]}}"#
+            ),
+            "{}",
+            concat!(
+                r#"{"time":"00:00:00.000000","micros":"2018-01-31T05:59:00.012345Z","#,
+                r#""decimal":999999999999999999999999999999999999.99,"#,
+                r#""struct":{"in":{"time":"00:00:00.000000"},"list":[{"time":"00:00:00.000000"}]}}"#
+            ),
+        ]
+    );
+    let rakam = lines(LineLayout::Rakam, &table(), &nested_types());
+    assert!(
+        rakam[0].contains(r#""in":{"d\"ate":"20180131""#),
+        "{}",
+        rakam[0]
+    );
+    for at in 0..3 {
+        let slice = nested_types().slice(at, 1);
+        assert_eq!(lines(LineLayout::Flat, &table(), &slice), iso[at..=at]);
+    }
+}
+
+#[test]
+fn a_time_in_microseconds_is_a_time() {
+    let micros = TimestampMicrosecondArray::from(vec![-1]).with_timezone("UTC");
+    let user = Arc::new(Time64MicrosecondArray::from(vec![1]));
+    assert_eq!(
+        special(Arc::new(micros), user),
+        json!([-1, "00:00:00.000001", {}])
+    );
 }
 
 /// Time and user of a one-row batch, and what is left in `properties`.

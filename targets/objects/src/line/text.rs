@@ -110,6 +110,38 @@ pub(super) fn double(value: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends the exact number `unscaled` × 10^-`scale`, with as many digits behind the point as its type has.
+pub(super) fn decimal(unscaled: i128, scale: i8, out: &mut Vec<u8>) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(unscaled.unsigned_abs()).as_bytes();
+    if unscaled < 0 {
+        out.push(b'-');
+    }
+    let behind = usize::from(scale.max(0).unsigned_abs());
+    if behind == 0 {
+        out.extend_from_slice(digits);
+        let zeros = if unscaled == 0 {
+            0
+        } else {
+            scale.unsigned_abs()
+        };
+        out.resize(out.len() + usize::from(zeros), b'0');
+        return;
+    }
+    match digits.split_at_checked(digits.len().saturating_sub(behind)) {
+        Some((whole, fraction)) if !whole.is_empty() => {
+            out.extend_from_slice(whole);
+            out.push(b'.');
+            out.extend_from_slice(fraction);
+        }
+        _ => {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + behind - digits.len(), b'0');
+            out.extend_from_slice(digits);
+        }
+    }
+}
+
 /// Appends bytes as a JSON string of base64, with padding.
 pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
@@ -151,6 +183,25 @@ mod tests {
         }
         let beyond = written(|out| double(9_223_372_036_854_775_808.0, out));
         assert_eq!(beyond.parse(), Ok(9_223_372_036_854_775_808.0));
+    }
+
+    #[test]
+    fn decimals() {
+        for (unscaled, scale, expected) in [
+            (12345, 2, "123.45"),
+            (-150, 2, "-1.50"),
+            (5, 3, "0.005"),
+            (-5, 1, "-0.5"),
+            (0, 2, "0.00"),
+            (0, 0, "0"),
+            (7, 0, "7"),
+            (7, -3, "7000"),
+            (0, -3, "0"),
+            (i128::MIN, 38, "-1.70141183460469231731687303715884105728"),
+            (i128::MAX, 0, "170141183460469231731687303715884105727"),
+        ] {
+            assert_eq!(written(|out| decimal(unscaled, scale, out)), expected);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Years of four digits are written as they are; later ones as `+10000`, earlier ones as `-0001`.
 
 const MS_PER_DAY: i64 = 86_400_000;
+const US_PER_DAY: i64 = 1_000 * MS_PER_DAY;
 
 /// Appends the date `days` after 1970-01-01 as `yyyyMMdd`.
 pub(super) fn compact_date(days: i32, out: &mut Vec<u8>) {
@@ -31,6 +32,25 @@ pub(super) fn timestamp(ms: i64, out: &mut Vec<u8>) {
     let [x, y] = two(millis / 10);
     let z = digit(millis % 10);
     out.extend_from_slice(&[b'T', h, i, b':', m, n, b':', s, t, b'.', x, y, z, b'Z']);
+}
+
+/// Appends a time given in microseconds since the epoch as `2018-01-31T05:59:00.000000Z`.
+pub(super) fn micros(us: i64, out: &mut Vec<u8>) {
+    date(us.div_euclid(US_PER_DAY), out);
+    out.push(b'T');
+    of_day(us, out);
+    out.push(b'Z');
+}
+
+/// Appends a time of day given in microseconds since midnight as `05:59:00.000000`.
+pub(super) fn of_day(us: i64, out: &mut Vec<u8>) {
+    let us = us.rem_euclid(US_PER_DAY);
+    let (seconds, below) = (us / 1_000_000, us % 1_000_000);
+    let [h, i] = two(seconds / 3_600);
+    let [m, n] = two(seconds / 60 % 60);
+    let [s, t] = two(seconds % 60);
+    let ([u, v], [w, x], [y, z]) = (two(below / 10_000), two(below / 100), two(below));
+    out.extend_from_slice(&[h, i, b':', m, n, b':', s, t, b'.', u, v, w, x, y, z]);
 }
 
 fn push_year(year: i64, out: &mut Vec<u8>) {
@@ -95,6 +115,24 @@ mod tests {
         ] {
             assert_eq!(written(|out| timestamp(ms, out)), expected);
         }
+    }
+
+    #[test]
+    fn microseconds() {
+        for (us, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+            (1_517_378_340_012_345, "2018-01-31T05:59:00.012345Z"),
+            (i64::MAX, "+294247-01-10T04:00:54.775807Z"),
+            (i64::MIN, "-290308-12-21T19:59:05.224192Z"),
+        ] {
+            assert_eq!(written(|out| micros(us, out)), expected);
+        }
+        assert_eq!(
+            written(|out| of_day(86_399_999_999, out)),
+            "23:59:59.999999"
+        );
+        assert_eq!(written(|out| of_day(1_000_001, out)), "00:00:01.000001");
     }
 
     #[test]

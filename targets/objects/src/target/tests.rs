@@ -325,6 +325,39 @@ async fn what_stands_there_is_success_if_it_is_the_same_and_else_a_conflict() {
 }
 
 #[tokio::test]
+async fn an_object_of_the_same_span_is_as_good_if_told_so_and_no_other_is() {
+    let accepting = |mut target: ObjectTarget<Shelf>| {
+        target = target.accepting();
+        target
+    };
+    let target = accepting(shared_key_target(false, Compression::Gzip));
+    commit_rows(&target, 10, 10).await.unwrap();
+    let bytes = target.store().bytes("p/ev-1-5-9");
+    commit_rows(&target, 9, 10).await.unwrap();
+    assert_eq!(target.store().bytes("p/ev-1-5-9"), bytes);
+    // Of the same positions, but another plan.
+    let mut other = start();
+    other.opened += Duration::from_millis(1);
+    let mut inserter = target.begin(&other).unwrap();
+    inserter.add(&Table::new("p", "a"), &rows(0..3, 1)).unwrap();
+    inserter.seal(&span()).unwrap();
+    let refused = inserter.commit(&span()).await;
+    assert!(
+        matches!(refused, Err(TargetError::Conflict(_))),
+        "{refused:?}"
+    );
+    // What does not say which span it is of must hold the same rows.
+    let target = accepting(shared_key_target(true, Compression::Gzip));
+    commit_rows(&target, 10, 10).await.unwrap();
+    commit_rows(&target, 10, 3).await.unwrap();
+    let refused = commit_rows(&target, 9, 10).await;
+    assert!(
+        matches!(refused, Err(TargetError::Conflict(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_strangers_object_is_a_conflict() {
     let target = shared_key_target(true, Compression::Gzip);
     commit_rows(&target, 1, 1).await.unwrap();

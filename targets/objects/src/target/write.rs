@@ -15,6 +15,8 @@ pub(super) enum Mode {
     Create(Compression),
     /// As `Create`; but one that is not what it says is replaced.
     Repair(Compression),
+    /// As `Create`; but one of the same span is as good, whatever its rows.
+    Accept(Compression),
 }
 
 /// An object and its name.
@@ -64,10 +66,13 @@ async fn write<S: Store>(
     object: &Object,
     mode: Mode,
 ) -> Result<(), TargetError> {
-    let (Mode::Create(compression) | Mode::Repair(compression)) = mode;
+    let (Mode::Create(compression) | Mode::Repair(compression) | Mode::Accept(compression)) = mode;
     match store.create(key, object).await? {
         Created::New => Ok(()),
         Created::Exists => {
+            if mode == Mode::Accept(compression) && is_of_span(store, key, object).await? {
+                return Ok(());
+            }
             let compared = compare(store, key, &object.description, compression).await;
             match (mode, compared) {
                 (Mode::Repair(_), Ok(true)) => repair(store, key, object, compression).await,
@@ -77,6 +82,14 @@ async fn write<S: Store>(
             }
         }
     }
+}
+
+/// Whether what stands under `key` is of the same span, as the same plan has it.
+async fn is_of_span<S: Store>(store: &S, key: &str, ours: &Object) -> Result<bool, TargetError> {
+    let ours = &ours.description;
+    let found = store.describe(key).await?;
+    let theirs = found.and_then(|found| Description::from_metadata(&found.metadata).ok());
+    Ok(theirs.is_some_and(|theirs| theirs.span == ours.span && theirs.opened_ms == ours.opened_ms))
 }
 
 /// Replaces an object that says it is the one to be written, and is not. One that says something else is never

@@ -1,0 +1,160 @@
+//! Events on disk, by key: a log-structured store below the configured directory, in little memory.
+//!
+//! What is too old is taken away when the store merges its files; until then it is there and counts for nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use fjall::compaction::filter::{
+    CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
+};
+use fjall::config::{PartitioningPolicy, PinningPolicy};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+use super::{DuplicatesError, Key, REMEMBERED_MS, Seen};
+use crate::record::{Partition, Position};
+
+/// The store's own directory, beside whatever the original has left in the configured one.
+const NAME: &str = "alluvium-events";
+/// Blocks read from files that are kept in memory.
+const CACHE_BYTES: u64 = 16 << 20;
+/// Events in memory before they go to a file.
+const BUFFER_BYTES: u64 = 4 << 20;
+/// The journal of what is in no file yet, on disk.
+const JOURNAL_BYTES: u64 = 64 << 20;
+/// Events of one write.
+const BATCH: usize = 4096;
+/// Beyond the time for which they count, events are kept for spans that are read again long after they were opened.
+const MARGIN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+pub(super) struct Store {
+    database: Database,
+    events: Keyspace,
+    newest_ms: Arc<AtomicI64>,
+}
+
+impl Store {
+    pub(super) fn open(directory: &Path) -> Result<Self, DuplicatesError> {
+        let newest_ms = Arc::new(AtomicI64::new(i64::MIN));
+        let old = Arc::new(Old(newest_ms.clone()));
+        let opened = Database::builder(directory.join(NAME))
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(1)
+            .with_compaction_filter_factories(Arc::new(move |_| Some(old.clone())))
+            .open();
+        let made = opened.and_then(|database| {
+            let events = database.keyspace("events", options)?;
+            Ok((database, events))
+        });
+        let (database, events) = made.map_err(|error| DuplicatesError::Misconfigured {
+            directory: directory.display().to_string(),
+            reason: match error {
+                fjall::Error::Locked => "another process uses it".into(),
+                error => error.to_string(),
+            },
+        })?;
+        Ok(Self {
+            database,
+            events,
+            newest_ms,
+        })
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Result<Option<Seen>, DuplicatesError> {
+        let found = self.events.get(key.0).map_err(unavailable)?;
+        // What cannot be read is of no use to anybody.
+        Ok(found.and_then(|value| read(&value)))
+    }
+
+    /// Keeps events of spans opened at `opened_ms`.
+    pub(super) fn put<'a>(
+        &self,
+        opened_ms: i64,
+        events: impl Iterator<Item = (&'a Key, Seen)>,
+    ) -> Result<(), DuplicatesError> {
+        self.newest_ms.fetch_max(opened_ms, Ordering::Relaxed);
+        let mut batch = self.database.batch();
+        for (key, seen) in events {
+            batch.insert(&self.events, key.0, written(&seen));
+            if batch.len() >= BATCH {
+                let full = std::mem::replace(&mut batch, self.database.batch());
+                full.commit().map_err(unavailable)?;
+            }
+        }
+        batch.commit().map_err(unavailable)
+    }
+
+    /// Merges all files, and counts what is left.
+    #[cfg(test)]
+    pub(super) fn merged(&self) -> usize {
+        self.events.rotate_memtable_and_wait().unwrap();
+        self.events.major_compact().unwrap();
+        self.events.len().unwrap()
+    }
+}
+
+/// Nothing that grows with the store stays in memory but what the cache has room for.
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(BUFFER_BYTES)
+        .filter_block_pinning_policy(PinningPolicy::all(false))
+        .index_block_pinning_policy(PinningPolicy::all(false))
+        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .index_block_partitioning_policy(PartitioningPolicy::all(true))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unavailable(error: fjall::Error) -> DuplicatesError {
+    DuplicatesError::Unavailable(error.to_string())
+}
+
+fn written(seen: &Seen) -> Vec<u8> {
+    let topic = seen.partition.topic().as_bytes();
+    let mut value = Vec::with_capacity(20 + topic.len());
+    value.extend_from_slice(&seen.opened_ms.to_be_bytes());
+    value.extend_from_slice(&seen.position.offset().to_be_bytes());
+    value.extend_from_slice(&seen.partition.number().to_be_bytes());
+    value.extend_from_slice(topic);
+    value
+}
+
+fn read(value: &[u8]) -> Option<Seen> {
+    let (opened_ms, rest) = value.split_first_chunk()?;
+    let (offset, rest) = rest.split_first_chunk()?;
+    let (number, topic) = rest.split_first_chunk()?;
+    let topic = std::str::from_utf8(topic).ok()?;
+    Some(Seen {
+        partition: Partition::new(topic, i32::from_be_bytes(*number)),
+        position: Position::at(i64::from_be_bytes(*offset)),
+        opened_ms: i64::from_be_bytes(*opened_ms),
+    })
+}
+
+/// Takes away what is too old, against the newest span there was.
+struct Old(Arc<AtomicI64>);
+
+impl Factory for Old {
+    fn name(&self) -> &str {
+        "old events"
+    }
+
+    fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
+        let newest = self.0.load(Ordering::Relaxed);
+        Box::new(Before(newest.saturating_sub(REMEMBERED_MS + MARGIN_MS)))
+    }
+}
+
+struct Before(i64);
+
+impl CompactionFilter for Before {
+    fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
+        let value = item.value()?;
+        let opened_ms = value.first_chunk().map(|bytes| i64::from_be_bytes(*bytes));
+        Ok(match opened_ms {
+            Some(opened_ms) if opened_ms >= self.0 => Verdict::Keep,
+            _ => Verdict::Remove,
+        })
+    }
+}
