@@ -13,7 +13,7 @@
 //! * [`deliver`]: write and commit, with retry;
 //! * [`worker`]: the loop that joins these;
 //!
-//! and around them [`catalog`] (which columns tables have), [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`run`] (the process's shape), [`audit`],
+//! and around them [`catalog`] (which columns tables have), [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`schemas`] (where those of records are had from), [`run`] (the process's shape), [`audit`],
 //! [`replay`] and [`recover`] (looking at a target and mending it), [`demo`] and [`cli`].
 
 pub mod record;
@@ -39,5 +39,6 @@ mod mutation;
 pub mod registry;
 pub mod replay;
 pub mod run;
+pub mod schemas;
 
 pub use registry::Targets;

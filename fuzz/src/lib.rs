@@ -1,5 +1,7 @@
 //! What the fuzz targets share: lines of the input are records of one table of one span.
 
+pub mod avro;
+
 use std::sync::Arc;
 
 use alluvium::decode::json::{JsonDecoder, JsonSettings, Layout};

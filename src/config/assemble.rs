@@ -13,8 +13,8 @@ use super::keys::{self, CLIENT_PREFIX};
 use super::read::{self, Reader};
 use super::secret::{self, Secret};
 use super::settings::{
-    Admin, Columns, Credentials, Flush, Historical, JsonLayout, Kafka, Log, LogFormat, Memory,
-    Offset, Routing, S3, Settings, Source, Target, UserType,
+    Admin, Avro, AvroEncoding, Columns, Credentials, Flush, Historical, JsonLayout, Kafka, Log,
+    LogFormat, Memory, Offset, Routing, S3, SchemaRegistry, Settings, Source, Target, UserType,
 };
 use crate::table::{MISFIT, Objects, Zone};
 
@@ -28,6 +28,7 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
     let output = output(r, &columns);
     let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
     let settings = Settings {
+        schema_registry: schema_registry(r),
         source,
         kafka: kafka(r),
         flush: flush(r),
@@ -57,13 +58,20 @@ fn source(r: &mut Reader<'_>) -> Source {
     r.require(&keys::STREAM_SOURCE);
     r.choice(&keys::STREAM_SOURCE, [("kafka", ())]);
     r.require(&keys::DATA_FORMAT);
-    r.choice(&keys::DATA_FORMAT, [("JSON", ())]);
+    let avro = r.choice(&keys::DATA_FORMAT, [("JSON", false), ("AVRO", true)]) == Some(true);
     let words = [
         ("RAKAM", JsonLayoutWord::Rakam),
         ("FABRIC", JsonLayoutWord::Fabric),
         ("PLAIN", JsonLayoutWord::Plain),
     ];
     let word = r.choice(&keys::JSON_LAYOUT, words);
+    let word = if avro {
+        Some(JsonLayoutWord::Plain)
+    } else {
+        word
+    };
+    let framings = [("NONE", false), ("CONFLUENT", true)];
+    let framed = r.choice(&keys::JSON_FRAMING, framings) == Some(true);
     let project = r.text(&keys::PROJECT).unwrap_or_default();
     let collection_field = r.text(&keys::COLLECTION_FIELD);
     let layout = match word {
@@ -92,8 +100,17 @@ fn source(r: &mut Reader<'_>) -> Source {
             .map_err(|error| format!("is refused: {error}"))
     });
     let max_record_size = r.size(&keys::MAX_RECORD_SIZE).unwrap_or_default();
+    let avro_settings = avro_settings(r, avro);
+    for key in [&keys::JSON_LAYOUT, &keys::JSON_FRAMING]
+        .iter()
+        .filter(|_| avro)
+    {
+        without_effect(r, key, "the format is AVRO");
+    }
     Source {
         layout,
+        framed: framed && !avro,
+        avro: avro_settings.filter(|_| avro),
         max_record_size: usize::try_from(max_record_size).unwrap_or(usize::MAX),
         objects: objects.unwrap_or_default(),
         zone: zone.unwrap_or(Zone::UTC),
@@ -105,6 +122,90 @@ enum JsonLayoutWord {
     Rakam,
     Fabric,
     Plain,
+}
+
+fn avro_settings(r: &mut Reader<'_>, avro: bool) -> Option<Avro> {
+    let words = [
+        ("CONFLUENT", AvroWord::Confluent),
+        ("SINGLE_OBJECT", AvroWord::SingleObject),
+        ("CONTAINER", AvroWord::Container),
+    ];
+    let word = r.choice(&keys::AVRO_ENCODING, words);
+    let schemas = r.text(&keys::AVRO_SCHEMAS);
+    let collections = [("TOPIC", false), ("RECORD", true)];
+    let collection_of_record = r.choice(&keys::AVRO_COLLECTION, collections) == Some(true);
+    let reader_schema = r.text(&keys::AVRO_READER).map(Into::into);
+    if avro {
+        r.require(&keys::AVRO_ENCODING);
+    }
+    match word.filter(|_| avro) {
+        Some(AvroWord::Confluent) => r.require(&keys::REGISTRY_URL),
+        Some(AvroWord::SingleObject) => r.require(&keys::AVRO_SCHEMAS),
+        Some(AvroWord::Container) | None => {}
+    }
+    if collection_of_record {
+        without_effect_besides(r, &keys::AVRO_COLLECTION, &keys::COLLECTION_FIELD);
+    }
+    for key in [
+        &keys::AVRO_ENCODING,
+        &keys::AVRO_COLLECTION,
+        &keys::AVRO_READER,
+        &keys::AVRO_SCHEMAS,
+    ] {
+        if !avro {
+            without_effect(r, key, "the format is not AVRO");
+        }
+    }
+    let encoding = match word? {
+        AvroWord::Confluent => AvroEncoding::Confluent,
+        AvroWord::SingleObject => AvroEncoding::SingleObject {
+            schemas: schemas.unwrap_or_default().into(),
+        },
+        AvroWord::Container => AvroEncoding::Container,
+    };
+    Some(Avro {
+        encoding,
+        collection_of_record,
+        reader_schema,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum AvroWord {
+    Confluent,
+    SingleObject,
+    Container,
+}
+
+fn schema_registry(r: &mut Reader<'_>) -> SchemaRegistry {
+    let name = r.text(&keys::REGISTRY_USERNAME);
+    let password = r.text(&keys::REGISTRY_PASSWORD).map(Secret::new);
+    let login = match (name, password) {
+        (Some(name), Some(password)) => Some((name, password)),
+        (None, None) => None,
+        (Some(_), None) => {
+            let fix = "set schema-registry.password too, or neither";
+            contradiction(
+                r,
+                &keys::REGISTRY_USERNAME,
+                "is set without a password",
+                fix,
+            );
+            None
+        }
+        (None, Some(_)) => {
+            let fix = "set schema-registry.username too, or neither";
+            contradiction(r, &keys::REGISTRY_PASSWORD, "is set without a name", fix);
+            None
+        }
+    };
+    SchemaRegistry {
+        urls: r
+            .parsed(&keys::REGISTRY_URL, read::endpoints)
+            .unwrap_or_default(),
+        login,
+        ca_file: r.text(&keys::REGISTRY_CA).map(Into::into),
+    }
 }
 
 fn kafka(r: &mut Reader<'_>) -> Kafka {
@@ -418,6 +519,13 @@ fn output(r: &mut Reader<'_>, columns: &Columns) -> Option<ObjectSettings> {
 fn contradiction(r: &mut Reader<'_>, key: &Key, what: &str, fix: &str) {
     if let Some(found) = r.set(key) {
         r.findings().problem(&found.place, key.name, what, fix);
+    }
+}
+
+/// Warns of `key` if `other` is set, which makes it idle.
+fn without_effect_besides(r: &mut Reader<'_>, key: &Key, other: &Key) {
+    if r.set(other).is_some() {
+        without_effect(r, key, &format!("{} names the collection", other.name));
     }
 }
 

@@ -86,6 +86,8 @@ pub(super) enum Kind {
     Listen,
     /// `http://` or `https://` and a host.
     Endpoint,
+    /// Comma-separated URLs as in `Endpoint`.
+    Endpoints,
     /// The URL of a database, as JDBC has it.
     Jdbc,
     /// A log level, perhaps with levels for single modules.
@@ -175,6 +177,7 @@ impl Kind {
             Self::Path => "path".into(),
             Self::Listen => "address:port or off".into(),
             Self::Endpoint | Self::Jdbc => "URL".into(),
+            Self::Endpoints => "list of URLs".into(),
             Self::LogFilter => "log levels".into(),
         }
     }
@@ -203,6 +206,7 @@ impl Kind {
             Self::Listen => "an IP address with a port, or off".into(),
             Self::Jdbc => "jdbc:postgresql://HOST/DATABASE, jdbc:mysql://HOST/DATABASE or jdbc:sqlite:FILE".into(),
             Self::Endpoint => "http:// or https://, a host, and perhaps a port".into(),
+            Self::Endpoints => "http:// or https://, a host, and perhaps a port and a path; several with commas between".into(),
             Self::LogFilter => "one of off, error, warn, info, debug, trace, or module=level with commas between".into(),
         }
     }

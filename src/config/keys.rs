@@ -19,8 +19,8 @@ pub(super) static STREAM_SOURCE: Key = Key::new(
 pub(super) static DATA_FORMAT: Key = Key::new(
     Section::Source,
     "source.data-format",
-    Kind::Choice { words: &["JSON"], later: &["AVRO"] },
-    "How a record's payload is encoded. The original's default, `AVRO`, is not served yet, so this must be set.",
+    Kind::Choice { words: &["JSON", "AVRO"], later: &[] },
+    "How a record's payload is encoded. The original's default is `AVRO`, in a form of its own that is not served yet, so this must be set.",
 )
 .required("always")
 .shapes();
@@ -38,7 +38,7 @@ pub(super) static PROJECT: Key = Key::new(
     Section::Source,
     "source.project",
     Kind::Text,
-    "Layout `PLAIN` only: the project of every record.",
+    "Layout `PLAIN` and Avro only: the project of every record.",
 )
 .default("default")
 .shapes();
@@ -47,7 +47,7 @@ pub(super) static COLLECTION_FIELD: Key = Key::new(
     Section::Source,
     "source.collection-field",
     Kind::Text,
-    "Layout `PLAIN` only: the field that names a record's collection.",
+    "Layout `PLAIN` and Avro only: the field that names a record's collection.",
 )
 .unset("the topic's name is the collection")
 .example("event_type")
@@ -71,6 +71,87 @@ pub(super) static TIME_ZONE: Key = Key::new(
 .default("UTC")
 .example("Europe/Istanbul")
 .shapes();
+pub(super) static JSON_FRAMING: Key = Key::new(
+    Section::Source,
+    "source.data-format.json.framing",
+    Kind::Choice { words: &["NONE", "CONFLUENT"], later: &[] },
+    "What stands before the JSON. `CONFLUENT`: 0 and the four bytes of a schema's number, or nothing if the header `__value_schema_id` says it. The schema itself is not needed.",
+)
+.default("NONE")
+.shapes();
+
+pub(super) static AVRO_ENCODING: Key = Key::new(
+    Section::Source,
+    "source.data-format.avro.encoding",
+    Kind::Choice { words: &["CONFLUENT", "SINGLE_OBJECT", "CONTAINER"], later: &["RAKAM"] },
+    "How an Avro record says its schema. `CONFLUENT`: by a registry's number before it, or in the header `__value_schema_id`. `SINGLE_OBJECT`: by a fingerprint before it. `CONTAINER`: each payload is a whole object container file. `RAKAM`, the original's: not at all.",
+)
+.required("source.data-format=AVRO")
+.example("CONFLUENT")
+.shapes();
+
+pub(super) static AVRO_COLLECTION: Key = Key::new(
+    Section::Source,
+    "source.data-format.avro.collection",
+    Kind::Choice { words: &["TOPIC", "RECORD"], later: &[] },
+    "What names an Avro record's collection, if not `source.collection-field`: the topic, or the record's type without its namespace.",
+)
+.default("TOPIC")
+.shapes();
+
+pub(super) static AVRO_READER: Key = Key::new(
+    Section::Source,
+    "source.data-format.avro.reader-schema",
+    Kind::Path,
+    "An `.avsc` file: what Avro records are to look like, by the specification's rules of schema resolution.",
+)
+.unset("records are read as they were written")
+.example("/etc/alluvium/event.avsc")
+.shapes();
+
+pub(super) static AVRO_SCHEMAS: Key = Key::new(
+    Section::Source,
+    "source.data-format.avro.schemas",
+    Kind::Path,
+    "The directory of the `.avsc` files that `SINGLE_OBJECT` records were written with. Read at start.",
+)
+.required("source.data-format.avro.encoding=SINGLE_OBJECT")
+.example("/etc/alluvium/schemas");
+
+pub(super) static REGISTRY_URL: Key = Key::new(
+    Section::Source,
+    "schema-registry.url",
+    Kind::Endpoints,
+    "Where the schema registry is; several with the same schemas, with commas between, are asked one after the other.",
+)
+.required("source.data-format.avro.encoding=CONFLUENT")
+.example("http://registry:8081");
+
+pub(super) static REGISTRY_USERNAME: Key = Key::new(
+    Section::Source,
+    "schema-registry.username",
+    Kind::Text,
+    "The name for the registry's basic authentication; set with `schema-registry.password`.",
+)
+.unset("none is sent");
+
+pub(super) static REGISTRY_PASSWORD: Key = Key::new(
+    Section::Source,
+    "schema-registry.password",
+    Kind::Text,
+    "The password; set with `schema-registry.username`.",
+)
+.secret()
+.unset("none is sent");
+
+pub(super) static REGISTRY_CA: Key = Key::new(
+    Section::Source,
+    "schema-registry.ca-file",
+    Kind::Path,
+    "Certificates in PEM that the registry's is checked against, instead of the system's.",
+)
+.unset("what the system trusts")
+.example("/etc/alluvium/ca.pem");
 
 pub(super) static MAX_RECORD_SIZE: Key = Key::new(
     Section::Source,
@@ -549,12 +630,21 @@ pub(super) static LOG_LEVEL: Key = Key::new(
 .default("info");
 
 /// The served keys, in the order of the documents.
-pub(super) static SERVED: [&Key; 55] = [
+pub(super) static SERVED: [&Key; 64] = [
     &STREAM_SOURCE,
     &DATA_FORMAT,
     &JSON_LAYOUT,
     &JSON_NESTED,
+    &JSON_FRAMING,
     &TIME_ZONE,
+    &AVRO_ENCODING,
+    &AVRO_COLLECTION,
+    &AVRO_READER,
+    &AVRO_SCHEMAS,
+    &REGISTRY_URL,
+    &REGISTRY_USERNAME,
+    &REGISTRY_PASSWORD,
+    &REGISTRY_CA,
     &PROJECT,
     &COLLECTION_FIELD,
     &MAX_RECORD_SIZE,

@@ -257,6 +257,13 @@ pub(super) fn listen(text: &str) -> Result<Option<SocketAddr>, String> {
         .map_err(|_| "is not an IP address with a port".into())
 }
 
+/// URLs as [`endpoint`] reads them.
+pub(super) fn endpoints(text: &str) -> Result<Vec<String>, String> {
+    all(text, |entry| {
+        endpoint(entry).map_err(|why| why.replace("target.access-key", "schema-registry.username"))
+    })
+}
+
 /// A URL with scheme and host, without a slash at its end.
 pub(super) fn endpoint(text: &str) -> Result<String, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));

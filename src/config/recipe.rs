@@ -80,8 +80,12 @@ mod tests {
     use super::*;
 
     fn loaded(text: &str) -> crate::config::Loaded {
-        let common = "stream.source=kafka\nkafka.nodes=a\nkafka.topic=t\nsource.data-format=JSON\n";
-        let text = format!("{common}{text}");
+        let common = "stream.source=kafka\nkafka.nodes=a\nkafka.topic=t\n";
+        let format = match text.contains("source.data-format=") {
+            true => "",
+            false => "source.data-format=JSON\n",
+        };
+        let text = format!("{common}{format}{text}");
         let loaded = from_text("test", text.as_bytes(), std::iter::empty(), &[]);
         loaded.unwrap_or_else(|problems| panic!("{text}: {problems}"))
     }
@@ -92,6 +96,7 @@ mod tests {
         let shapes = [
             "source.data-format.json.layout=RAKAM\ntarget=s3\ntarget.aws.s3-bucket=b\n",
             "source.data-format.json.layout=FABRIC\ntarget=s3\ntarget.aws.s3-bucket=c\ndatabase.user-field-type=LONG\n",
+            "source.data-format=AVRO\nsource.data-format.avro.encoding=CONTAINER\nsource.data-format.avro.collection=RECORD\nsource.data-format.avro.reader-schema=/r.avsc\ntarget=file\ntarget.file.directory=/x\n",
             "target=file\ntarget.file.directory=/w\ndatabase.whitelisted.collections=a,b\nkafka.historical-data-topic=old\noutdated.day.index=4\n",
             "source.data-format.json.layout=PLAIN\nsource.project=p\nsource.data-format.json.nested=struct\nsource.time-zone=Asia/Tokyo\nsource.collection-field=kind of\ntarget=file\ntarget.file.directory=/x\n",
             "target=file\ntarget.file.directory=/y\ntarget.compression=none\ntarget.json.layout=flat\n",

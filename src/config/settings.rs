@@ -17,6 +17,8 @@ use crate::table::{Objects, Zone};
 pub struct Settings {
     /// How payloads become rows.
     pub source: Source,
+    /// Where schemas are asked for.
+    pub schema_registry: SchemaRegistry,
     /// The Kafka consumer.
     pub kafka: Kafka,
     /// When spans are sealed and how many are delivered at once.
@@ -43,14 +45,54 @@ pub struct Settings {
 /// How payloads become rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// `source.data-format.json.layout`, with what only one layout has.
+    /// `source.data-format.json.layout`, with what only one layout has; [`JsonLayout::Plain`] for Avro.
     pub layout: JsonLayout,
+    /// `source.data-format.json.framing`: whether a registry's frame stands before the JSON.
+    pub framed: bool,
+    /// What only Avro has, if the format is that.
+    pub avro: Option<Avro>,
     /// `source.max-record-size`: payloads of more bytes become dead letters.
     pub max_record_size: usize,
     /// `source.data-format.json.nested`: what objects within a record become.
     pub objects: Objects,
     /// `source.time-zone`.
     pub zone: Zone,
+}
+
+/// What only Avro has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Avro {
+    /// `source.data-format.avro.encoding`.
+    pub encoding: AvroEncoding,
+    /// `source.data-format.avro.collection`: whether it is the record's type.
+    pub collection_of_record: bool,
+    /// `source.data-format.avro.reader-schema`.
+    pub reader_schema: Option<PathBuf>,
+}
+
+/// How an Avro record says its schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AvroEncoding {
+    /// By a registry's number.
+    Confluent,
+    /// By a fingerprint.
+    SingleObject {
+        /// `source.data-format.avro.schemas`.
+        schemas: PathBuf,
+    },
+    /// It has it with it.
+    Container,
+}
+
+/// The schema registry. `Debug` shows no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchemaRegistry {
+    /// `schema-registry.url`.
+    pub urls: Vec<String>,
+    /// `schema-registry.username`, `schema-registry.password`.
+    pub login: Option<(String, Secret)>,
+    /// `schema-registry.ca-file`.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where a JSON record says its table.

@@ -172,7 +172,7 @@ kafka.offset=latest
 middleware.max-flush-duration=60
 a=\\u12
 kinesis.stream=s
-source.data-format=avro
+source.data-format=xml
 memory.heap-ratio=1.5
 kafka.client.enable.auto.commit=true
 target=s3
@@ -192,7 +192,7 @@ target.access-key=AKIA
             "a.properties:5: middleware.max-flush-duration: \"60\" has no unit; write a number and one of ns, us, ms, s, m, h, d, for example middleware.max-flush-duration=60s",
             "a.properties:6: \\u must be followed by four hexadecimal digits; write a backslash as \\\\",
             "a.properties:7: kinesis.stream: not served yet (Kinesis source); remove it, or leave its value empty",
-            "a.properties:8: source.data-format: \"avro\" is not served yet; write JSON",
+            "a.properties:8: source.data-format: \"xml\" is not known; write one of JSON, AVRO",
             "a.properties:9: memory.heap-ratio: \"1.5\" is out of range; write a number above 0 and at most 1, for example memory.heap-ratio=0.6",
             "a.properties:10: kafka.client.enable.auto.commit: cannot be set; offsets are committed only when the target has committed; remove it",
             "a.properties:12: target.access-key: is set without its secret; set target.secret-access-key too, or neither",
@@ -266,11 +266,7 @@ fn keys_of_the_original_are_refused_warned_of_or_harmless() {
 
 #[test]
 fn values_of_the_original_that_are_not_served_yet_say_so() {
-    for (key, value) in [
-        ("stream.source", "kinesis"),
-        ("target", "RAPTOR"),
-        ("source.data-format", "AVRO"),
-    ] {
+    for (key, value) in [("stream.source", "kinesis"), ("target", "RAPTOR")] {
         let line = LEAST
             .lines()
             .find(|line| line.starts_with(&format!("{key}=")))
@@ -290,6 +286,48 @@ fn values_of_the_original_that_are_not_served_yet_say_so() {
             "{problems}"
         );
     }
+}
+
+#[test]
+fn avro_must_be_told_how_its_records_say_their_schema() {
+    let avro = LEAST.replace("source.data-format=JSON", "source.data-format=AVRO");
+    let problems = |more: &str| {
+        with_env(&format!("{avro}{more}"), &[])
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(problems("").contains("source.data-format.avro.encoding: is missing"));
+    let original = problems("source.data-format.avro.encoding=RAKAM\n");
+    assert!(
+        original.contains("\"RAKAM\" is not served yet"),
+        "{original}"
+    );
+    assert!(
+        problems("source.data-format.avro.encoding=CONFLUENT\n")
+            .contains("schema-registry.url: is missing")
+    );
+    assert!(
+        problems("source.data-format.avro.encoding=SINGLE_OBJECT\n")
+            .contains("avro.schemas: is missing")
+    );
+    let half = "source.data-format.avro.encoding=CONTAINER\nschema-registry.password=hunter2\n";
+    assert!(problems(half).contains("schema-registry.password: is set without a name"));
+    assert!(!problems(half).contains("hunter2"));
+    let loaded = with_env(
+        &format!(
+            "{avro}source.data-format.avro.encoding=confluent\nschema-registry.url=a:1, http://b/ccompat/v7/\n\
+             schema-registry.username=u\nschema-registry.password=hunter2\nsource.collection-field=kind\n"
+        ),
+        &[],
+    )
+    .unwrap();
+    let registry = &loaded.settings.schema_registry;
+    assert_eq!(registry.urls, ["https://a:1", "http://b/ccompat/v7"]);
+    assert!(!format!("{:?}", loaded.settings).contains("hunter2"));
+    assert_eq!(
+        loaded.settings.source.avro.unwrap().encoding,
+        settings::AvroEncoding::Confluent
+    );
 }
 
 #[test]
@@ -419,7 +457,10 @@ fn words_of_every_choice_are_served_in_any_case() {
                 word.to_ascii_lowercase(),
                 word.to_ascii_uppercase(),
             ] {
-                let line = format!("{}={word}\ntarget.aws.s3-bucket=b\n", key.name);
+                let mut line = format!("{}={word}\ntarget.aws.s3-bucket=b\n", key.name);
+                if key.name == "source.data-format" && word.eq_ignore_ascii_case("avro") {
+                    line += "source.data-format.avro.encoding=CONTAINER\n";
+                }
                 let rest: String = LEAST
                     .lines()
                     .filter(|l| !l.starts_with(&format!("{}=", key.name)))

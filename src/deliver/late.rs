@@ -100,6 +100,7 @@ impl Late {
             key: part(entry.start, entry.key),
             payload: part(behind_key, entry.payload),
             origin: None,
+            schema: None,
         }
     }
 
@@ -167,6 +168,7 @@ mod tests {
                 key,
                 payload,
                 origin: None,
+                schema: None,
             });
         }
         let unsent = |late: &Late| {

@@ -18,6 +18,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its payload; `None` is a tombstone.
     pub payload: Option<&'a [u8]>,
+    /// What one of its headers says of its payload's schema, if the source was asked for it.
+    pub schema: Option<&'a [u8]>,
     /// The topic it was first sent to, if it has come to this one by way of the historical topic: its table is that one's.
     pub origin: Option<&'a str>,
 }

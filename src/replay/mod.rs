@@ -63,7 +63,7 @@ pub async fn replay(
     let spans = spans(&part, &known.unwrap_or_default()).map_err(RunError::Configuration)?;
     let count = spans.len();
     let target = targets.open_repairing(settings).await?;
-    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target);
+    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target)?;
     let shared = run::shared(
         loaded,
         targets,

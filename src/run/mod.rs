@@ -26,6 +26,7 @@ use crate::duplicates::Duplicates;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::registry::{self, Targets};
+use crate::schemas::{Client, SchemaError};
 use crate::source::SourceError;
 use crate::source::kafka::{self, KafkaLate, KafkaSettings};
 use crate::worker::{Budget, Ends, Leaving, Shape, Shared, WorkerError};
@@ -53,6 +54,15 @@ impl From<TargetError> for RunError {
     fn from(error: TargetError) -> Self {
         match error {
             TargetError::Unavailable(_) => Self::Failed(error.to_string()),
+            _ => Self::Configuration(error.to_string()),
+        }
+    }
+}
+
+impl From<SchemaError> for RunError {
+    fn from(error: SchemaError) -> Self {
+        match error {
+            SchemaError::Unavailable(_) => Self::Failed(error.to_string()),
             _ => Self::Configuration(error.to_string()),
         }
     }
@@ -296,23 +306,28 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// How these settings turn records into outputs. `shaping` says it as plans keep it.
 ///
 /// # Errors
-/// [`TargetError::Misconfigured`] if the target's settings cannot work.
+/// [`RunError::Configuration`] if the settings of the target or of the records' schemas cannot work.
 pub async fn shape(
     settings: &Settings,
     shaping: &str,
     targets: &Targets,
-) -> Result<Shape, TargetError> {
+) -> Result<Shape, RunError> {
     let target = targets.open(settings).await?;
-    Ok(shape_for(settings, shaping, target))
+    shape_for(settings, shaping, target)
 }
 
 /// As [`shape`], for a target that is open already.
-pub(crate) fn shape_for(settings: &Settings, shaping: &str, target: Arc<dyn Target>) -> Shape {
-    let (columns, json) = (
-        wire::column_settings(settings),
-        wire::json_settings(settings),
-    );
-    Shape::new(shaping, target, columns, json).routed(wire::routing(settings))
+///
+/// # Errors
+/// [`RunError::Configuration`] if the settings of the records' schemas cannot work.
+pub(crate) fn shape_for(
+    settings: &Settings,
+    shaping: &str,
+    target: Arc<dyn Target>,
+) -> Result<Shape, RunError> {
+    let columns = wire::column_settings(settings);
+    let decoder = wire::decoder_settings(settings, &Handle::current())?;
+    Ok(Shape::new(shaping, target, columns, decoder).routed(wire::routing(settings)))
 }
 
 /// Makes the shapes of plans that were made with other settings. Called on a worker's thread, rarely: it opens the target anew.
@@ -333,6 +348,11 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
     budget(settings)?;
     let target = targets.open(settings).await?;
     target.check().await?;
+    if wire::needs_registry(settings) {
+        Client::new(&wire::registry_settings(settings))?
+            .check()
+            .await?;
+    }
     let found = find(&wire::kafka_settings(settings), false).await?;
     if found.partitions.is_empty() {
         let topics = wire::topics(settings).join(", ");

@@ -1,10 +1,16 @@
 //! From settings to what each module wants to know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::config::settings::{self, Settings};
+use crate::decode::DecoderSettings;
+use crate::decode::avro::{AvroSettings, Collection, Encoding, SCHEMA_HEADER, Schemas};
 use crate::decode::json::{JsonSettings, Layout};
 use crate::flush::Policy;
+use crate::schemas::{Client, ClientSettings, Files, NoSchemas, Registry, SchemaError};
 use crate::source::kafka::{Begin, KafkaSettings};
 use crate::table::{ColumnSettings, UserType};
 use crate::worker::{EventFields, Historical, LateRule, REVOKE_DEADLINE, Routing};
@@ -45,6 +51,7 @@ pub(super) fn kafka_settings(settings: &Settings) -> KafkaSettings {
         request_timeout: kafka.request_timeout,
         historical_topic: (settings.routing.historical.as_ref()).map(|h| h.topic.clone()),
         prefetch_bytes: 1 << 20,
+        schema_header: has_schema_header(settings).then_some(SCHEMA_HEADER),
         client: kafka
             .client
             .iter()
@@ -104,7 +111,78 @@ pub(super) fn historical(settings: &Settings) -> Option<Historical> {
     })
 }
 
-pub(super) fn json_settings(settings: &Settings) -> JsonSettings {
+/// Whether a header may say what schema a record has.
+fn has_schema_header(settings: &Settings) -> bool {
+    let avro = settings.source.avro.as_ref();
+    settings.source.framed
+        || avro.is_some_and(|avro| avro.encoding == settings::AvroEncoding::Confluent)
+}
+
+/// How records are read, with what is needed for that. Schemas are asked for on `runtime`.
+///
+/// # Errors
+/// [`SchemaError::Misconfigured`] if a file cannot be used.
+pub(super) fn decoder_settings(
+    settings: &Settings,
+    runtime: &Handle,
+) -> Result<DecoderSettings, SchemaError> {
+    let json = json_settings(settings);
+    let Some(avro) = &settings.source.avro else {
+        return Ok(match settings.source.framed {
+            true => DecoderSettings::FramedJson(json),
+            false => DecoderSettings::Json(json),
+        });
+    };
+    let (encoding, schemas): (_, Arc<dyn Schemas>) = match &avro.encoding {
+        settings::AvroEncoding::Confluent => {
+            let client = Client::new(&registry_settings(settings))?;
+            (
+                Encoding::Confluent,
+                Arc::new(Registry::new(client, runtime)),
+            )
+        }
+        settings::AvroEncoding::SingleObject { schemas } => {
+            (Encoding::SingleObject, Arc::new(Files::read(schemas)?))
+        }
+        settings::AvroEncoding::Container => (Encoding::Container, Arc::new(NoSchemas)),
+    };
+    let reader = avro
+        .reader_schema
+        .as_deref()
+        .map(Files::read_one)
+        .transpose()?;
+    Ok(DecoderSettings::Avro(AvroSettings {
+        encoding,
+        project: json.project,
+        collection: match (json.collection_field, avro.collection_of_record) {
+            (Some(field), _) => Collection::Field(field),
+            (None, true) => Collection::Record,
+            (None, false) => Collection::Topic,
+        },
+        reader: reader.map(Arc::new),
+        schemas,
+        max_bytes: json.max_bytes,
+    }))
+}
+
+/// What the client of the registry needs to know.
+pub(super) fn registry_settings(settings: &Settings) -> ClientSettings {
+    let registry = &settings.schema_registry;
+    let login = registry.login.as_ref();
+    ClientSettings {
+        urls: registry.urls.clone(),
+        login: login.map(|(name, password)| (name.clone(), password.expose().to_owned())),
+        authorities: registry.ca_file.clone(),
+    }
+}
+
+/// Whether records can only be read with what a registry says.
+pub(super) fn needs_registry(settings: &Settings) -> bool {
+    let avro = settings.source.avro.as_ref();
+    avro.is_some_and(|avro| avro.encoding == settings::AvroEncoding::Confluent)
+}
+
+fn json_settings(settings: &Settings) -> JsonSettings {
     let (layout, project, collection_field) = match &settings.source.layout {
         settings::JsonLayout::Rakam => (Layout::Rakam, "", None),
         settings::JsonLayout::Fabric => (Layout::Fabric, "", None),

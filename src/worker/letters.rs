@@ -76,6 +76,7 @@ mod tests {
             timestamp: None,
             key: None,
             payload: Some(b"\xff"),
+            schema: None,
             origin: None,
         };
         letters.append(&Partition::new("t", 3), &record, "not_json: byte 0");

@@ -114,6 +114,14 @@ pub enum WorkerError {
         /// What the target said.
         error: TargetError,
     },
+    /// Whoever has the schemas of records needs a person.
+    #[error("{partition}: {reason}")]
+    Schemas {
+        /// The partition whose record needs a schema.
+        partition: Partition,
+        /// Which one, and what was said.
+        reason: String,
+    },
     /// Partitions were given up until a person has looked at them; the log says why.
     #[error("{partitions} partitions are stopped: the log says why, and what to do about it")]
     Stopped {
@@ -351,6 +359,10 @@ impl<S: Source> Worker<S> {
     /// Deals with flows whose target failed on the worker's own thread.
     fn mend(&mut self, now: Duration) -> Result<(), WorkerError> {
         for (&slot, flow) in &mut self.flows {
+            if let Some(reason) = flow.no_schemas.take() {
+                let partition = flow.partition.clone();
+                return Err(WorkerError::Schemas { partition, reason });
+            }
             let Some(error) = flow.take_trouble() else {
                 continue;
             };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use alluvium_target::Target;
 
 use super::routing::Routing;
-use crate::decode::json::JsonSettings;
+use crate::decode::DecoderSettings;
 use crate::deliver::Print;
 use crate::table::ColumnSettings;
 
@@ -26,7 +26,7 @@ pub struct Shape {
     pub(super) settings: Arc<str>,
     pub(super) target: Arc<dyn Target>,
     pub(super) columns: Arc<ColumnSettings>,
-    pub(super) json: JsonSettings,
+    pub(super) decoder: DecoderSettings,
     pub(super) routing: Arc<Routing>,
 }
 
@@ -36,15 +36,20 @@ impl Shape {
         settings: &str,
         target: Arc<dyn Target>,
         columns: ColumnSettings,
-        json: JsonSettings,
+        decoder: impl Into<DecoderSettings>,
     ) -> Self {
-        let all = format!("{ROWS_REVISION}\n{}\n{settings}", target.shape());
+        let decoder = decoder.into();
+        let all = format!(
+            "{ROWS_REVISION}\n{}\n{}{settings}",
+            target.shape(),
+            decoder.shape()
+        );
         Self {
             print: Print::of(&all),
             settings: settings.into(),
             target,
             columns: Arc::new(columns),
-            json,
+            decoder,
             routing: Arc::default(),
         }
     }

@@ -128,6 +128,11 @@ impl OpenSpan {
         Ok(full)
     }
 
+    /// Whether no record was taken yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
     /// Whether the record repeats an event.
     pub(super) fn repeats(&mut self, event: Key, record: &Record<'_>) -> Result<bool, TargetError> {
         let Some(events) = &mut self.events else {

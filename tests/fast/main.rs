@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod avro;
 mod catalog;
 mod cli;
 mod delivery;

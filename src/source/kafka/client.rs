@@ -252,6 +252,7 @@ mod tests {
             request_timeout: Duration::from_secs(15),
             historical_topic: None,
             prefetch_bytes: 1 << 20,
+            schema_header: None,
             client: client
                 .iter()
                 .map(|(k, v)| ((*k).into(), (*v).into()))

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message, Timestamp};
+use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::asks::Asks;
@@ -66,6 +66,8 @@ pub struct KafkaSettings {
     pub historical_topic: Option<String>,
     /// Bytes of records librdkafka may fetch ahead, for each worker; at least 1 MiB.
     pub prefetch_bytes: usize,
+    /// The header that says what schema a payload has, if records are to have it.
+    pub schema_header: Option<&'static str>,
     /// Properties for librdkafka as they are. May hold secrets.
     pub client: BTreeMap<String, String>,
 }
@@ -281,8 +283,12 @@ impl KafkaSource {
     }
 }
 
-/// A message as a record. Only in the historical topic its headers are looked at.
-fn record<'a>(message: &'a BorrowedMessage<'_>, historical_topic: Option<&str>) -> Record<'a> {
+/// A message as a record, with what its header of that name says of a schema. Only in the historical topic other headers are looked at.
+fn record<'a>(
+    message: &'a BorrowedMessage<'_>,
+    schema_header: Option<&str>,
+    historical_topic: Option<&str>,
+) -> Record<'a> {
     let is_late = historical_topic.is_some_and(|topic| topic == message.topic());
     let timestamp = match message.timestamp() {
         Timestamp::NotAvailable => None,
@@ -293,8 +299,19 @@ fn record<'a>(message: &'a BorrowedMessage<'_>, historical_topic: Option<&str>) 
         timestamp,
         key: message.key(),
         payload: message.payload(),
+        schema: schema_header.and_then(|name| header(message, name)),
         origin: is_late.then(|| late::origin(message)).flatten(),
     }
+}
+
+/// The value of the last header of that name.
+fn header<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a [u8]> {
+    let headers = message.headers()?;
+    let last = (0..headers.count())
+        .rev()
+        .map(|at| headers.get(at))
+        .find(|header| header.key == name)?;
+    last.value
 }
 
 impl Source for KafkaSource {
@@ -319,7 +336,9 @@ impl Source for KafkaSource {
                 None => break,
                 Some(Ok(message)) => {
                     let (topic, number) = (message.topic(), message.partition());
-                    let record = record(&message, self.settings.historical_topic.as_deref());
+                    let settings = &self.settings;
+                    let historical_topic = settings.historical_topic.as_deref();
+                    let record = record(&message, settings.schema_header, historical_topic);
                     let Some(slot) = self.slots.find(topic, number) else {
                         continue;
                     };

@@ -15,6 +15,7 @@ use crate::source::SourceError;
 /// A consumer of one partition that joins no group and commits nothing.
 pub struct PartReader {
     client: BaseConsumer,
+    schema_header: Option<&'static str>,
     historical_topic: Option<String>,
 }
 
@@ -36,6 +37,7 @@ impl PartReader {
         let historical_topic = settings.historical_topic.clone();
         Ok(Self {
             client,
+            schema_header: settings.schema_header,
             historical_topic,
         })
     }
@@ -51,7 +53,10 @@ impl PartReader {
     ) -> Result<ControlFlow<()>, SourceError> {
         match self.client.poll(wait) {
             None => Ok(ControlFlow::Break(())),
-            Some(Ok(message)) => Ok(take(record(&message, self.historical_topic.as_deref()))),
+            Some(Ok(message)) => {
+                let historical_topic = self.historical_topic.as_deref();
+                Ok(take(record(&message, self.schema_header, historical_topic)))
+            }
             Some(Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
             ))) => Err(SourceError::Unavailable(

@@ -19,7 +19,7 @@ use super::refused::Refused;
 use super::routing::{self, Historical, Places, Way};
 use super::shape::Shape;
 use super::span::{Making, OpenSpan};
-use crate::decode::json::JsonDecoder;
+use crate::decode::{Decoder, Failure};
 use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, Writer};
 use crate::duplicates::{Duplicates, Gathering};
 use crate::flush::{Policy, Reason};
@@ -31,13 +31,13 @@ use crate::record::{Partition, Position, Record, SpanStart};
 /// How records become outputs, with what that needs to be kept between them.
 pub(super) struct Shaping {
     pub(super) shape: Arc<Shape>,
-    decoder: JsonDecoder,
+    decoder: Decoder,
     places: Places,
 }
 
 impl Shaping {
     pub(super) fn new(shape: Arc<Shape>) -> Self {
-        let decoder = JsonDecoder::new(shape.json.clone());
+        let decoder = Decoder::new(shape.decoder.clone());
         Self {
             shape,
             decoder,
@@ -69,6 +69,8 @@ enum Gathered {
     HandedOn,
     /// It is not: it belongs to a day that began after the span was opened.
     OfAnotherDay,
+    /// It is not: it cannot be read before its schema is known.
+    Waits,
 }
 
 impl From<bool> for Gathered {
@@ -132,6 +134,8 @@ pub(super) struct Flow {
     pub(super) hold_until: Option<Duration>,
     /// Why nothing more is done for this partition before a person has looked.
     pub(super) stopped: Option<String>,
+    /// Why schemas that are needed will not come before a person has looked.
+    pub(super) no_schemas: Option<String>,
     /// Where `--until-end` ends, if asked for.
     pub(super) end: Option<Position>,
     /// When the last record was taken.
@@ -167,6 +171,7 @@ impl Flow {
             backoff: Backoff::new(start.offset().unsigned_abs()),
             hold_until: None,
             stopped: None,
+            no_schemas: None,
             end,
             last_taken: tools.clock.now(),
             paused: false,
@@ -204,6 +209,9 @@ impl Flow {
             self.seal_at(self.next, Reason::Day, tools)?;
             self.begin(tools, now)?;
             gathered = self.decode(record, tools, now, false)?;
+        }
+        if gathered == Gathered::Waits {
+            return Ok(());
         }
         self.next = record.position.next();
         self.last_taken = now;
@@ -256,7 +264,7 @@ impl Flow {
         &self.recorded.as_deref().unwrap_or(&tools.shaping).shape
     }
 
-    /// Makes a row or a dead letter of the record, or keeps it aside. If the span `may_end`, a record of a new day is not taken.
+    /// Makes rows or a dead letter of the record, or keeps it aside. If the span `may_end`, a record of a new day is not taken.
     fn decode(
         &mut self,
         record: &Record<'_>,
@@ -282,39 +290,61 @@ impl Flow {
             columns: &shape.columns,
             metrics: &tools.metrics,
         };
-        let bytes = record.bytes();
         let topic = record.origin.unwrap_or(self.partition.topic());
         let read_from = self.partition.topic();
-        let (label, reason) = match decoder.decode(topic, record.payload) {
-            Ok(row) => match shape.routing.way(&row, read_from, open.opened_ms, places) {
-                Way::Dropped(why) => {
-                    tools.metrics.dropped.with_label_values(&[why]).inc();
-                    return Ok(Gathered::Kept);
-                }
-                Way::Late { to, day } => {
-                    if may_end && has_begun_since(day, open.opened_ms, &*tools.clock) {
-                        return Ok(Gathered::OfAnotherDay);
-                    }
-                    open.take_late(to, &self.partition, record);
-                    return Ok(Gathered::Kept);
-                }
-                Way::Target => match self.refused.reason(from, row.project(), row.collection()) {
-                    None => {
-                        let event = shape.routing.event(&row, places);
-                        if event.map_or(Ok(false), |event| open.repeats(event, record))? {
-                            let dropped = &tools.metrics.dropped;
-                            dropped.with_label_values(&["duplicate"]).inc();
-                            return Ok(Gathered::Kept);
+        let mut bytes = record.bytes();
+        let mut handed_on = false;
+        let mut letter = None;
+        let mut first = true;
+        let mut decoded = decoder.decode(topic, record);
+        loop {
+            match decoded {
+                Ok(row) => match shape.routing.way(&row, read_from, open.opened_ms, places) {
+                    Way::Dropped(why) => tools.metrics.dropped.with_label_values(&[why]).inc(),
+                    // A record of several rows goes as its first one does.
+                    Way::Late { to, day } if first => {
+                        if may_end && has_begun_since(day, open.opened_ms, &*tools.clock) {
+                            return Ok(Gathered::OfAnotherDay);
                         }
-                        return Ok(open.take_row(&row, bytes, now, &making)?.into());
+                        open.take_late(to, &self.partition, record);
+                        return Ok(Gathered::Kept);
                     }
-                    Some(reason) => ("target_rejected", format!("target_rejected: {reason}")),
+                    Way::Late { .. } | Way::Target => {
+                        let event = shape.routing.event(&row, places);
+                        match self.refused.reason(from, row.project(), row.collection()) {
+                            Some(reason) => {
+                                letter =
+                                    Some(("target_rejected", format!("target_rejected: {reason}")));
+                            }
+                            None if event
+                                .map_or(Ok(false), |event| open.repeats(event, record))? =>
+                            {
+                                let dropped = &tools.metrics.dropped;
+                                dropped.with_label_values(&["duplicate"]).inc();
+                            }
+                            None => {
+                                handed_on |=
+                                    open.take_row(&row, std::mem::take(&mut bytes), now, &making)?;
+                            }
+                        }
+                    }
                 },
-            },
-            Err(bad) => (bad.reason.name(), bad.to_string()),
-        };
-        tools.metrics.dead_letters.with_label_values(&[label]).inc();
-        let handed_on = open.take_letter(&self.partition, record, &reason, now, &making)?;
+                Err(Failure::Bad(bad)) => letter = Some((bad.reason.name(), bad.to_string())),
+                Err(Failure::Needs(schema)) => {
+                    self.await_schema(schema, record.position, now);
+                    return Ok(Gathered::Waits);
+                }
+            }
+            first = false;
+            match decoder.more(topic) {
+                Some(more) => decoded = more.map_err(Failure::Bad),
+                None => break,
+            }
+        }
+        if let Some((label, reason)) = letter {
+            tools.metrics.dead_letters.with_label_values(&[label]).inc();
+            handed_on |= open.take_letter(&self.partition, record, &reason, now, &making)?;
+        }
         Ok(handed_on.into())
     }
 

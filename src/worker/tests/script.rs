@@ -180,6 +180,7 @@ impl Source for TestSource {
                     timestamp: Some(*offset),
                     key: None,
                     payload: Some(payload.as_bytes()),
+                    schema: None,
                     origin: None,
                 };
                 if take(*slot, record).is_break() {

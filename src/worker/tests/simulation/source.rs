@@ -148,6 +148,7 @@ impl Source for SimSource {
                     timestamp: None,
                     key: None,
                     payload: entry.payload.as_deref().map(str::as_bytes),
+                    schema: None,
                     origin: None,
                 };
                 stop = take(Slot(slot), record).is_break();

@@ -1,0 +1,458 @@
+//! Runs a program over the bytes of a record, into a row buffer.
+//!
+//! Nothing is allocated for a record but what its row keeps. Calls nest as deep as the schema does, which is bounded; how many items a
+//! record has is bounded here, because items may take no bytes at all.
+
+use std::fmt::Write;
+
+use super::cursor::{Cursor, Read, What};
+use super::program::{At, Constant, Node, Program, RecordPlan, Step};
+use super::schema::{Content, Sense};
+use crate::record::{Cell, Container, Piece, RowBuffer};
+
+/// Items of all arrays and maps of a record, and fields of the records in them, at most.
+pub(super) const MAX_ITEMS: u32 = 262_144;
+
+/// Which part of a row's fields the bytes have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All fields.
+    All,
+    /// The first fields, so many; the rest is null.
+    First(usize),
+    /// Those fields before the bytes end; the rest is null.
+    UntilEnd,
+}
+
+/// One record on its way into a row buffer.
+pub(super) struct Run<'a, 'b, 'c> {
+    program: &'a Program,
+    pub(super) cursor: Cursor<'c>,
+    buffer: &'b mut RowBuffer,
+    items_left: u32,
+}
+
+impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
+    /// Begins a row of what is at `cursor`.
+    pub(super) fn new(program: &'a Program, cursor: Cursor<'c>, buffer: &'b mut RowBuffer) -> Self {
+        buffer.begin(program.text.len(), program.numbering.0);
+        Self {
+            program,
+            cursor,
+            buffer,
+            items_left: MAX_ITEMS,
+        }
+    }
+
+    /// Reads the row's fields. Gives what the record is called by its writer.
+    #[inline]
+    pub(super) fn row(&mut self, extent: Extent) -> Read<&'a str> {
+        match *self.branch(self.program.root)? {
+            Node::Record(at) => {
+                let plan = &self.program.records[at as usize];
+                self.fields(plan, extent)?;
+                Ok(&plan.name)
+            }
+            Node::Fail(at) => self.unfit(at),
+            _ => self.cursor.broken("no record"),
+        }
+    }
+
+    #[inline]
+    fn fields(&mut self, plan: &'a RecordPlan, extent: Extent) -> Read<()> {
+        let first = match extent {
+            Extent::First(first) => first.min(plan.steps.len()),
+            Extent::All | Extent::UntilEnd => plan.steps.len(),
+        };
+        let (steps, rest) = plan.steps.split_at(first);
+        for (at, step) in steps.iter().enumerate() {
+            if extent == Extent::UntilEnd && self.cursor.is_at_end() {
+                self.nulls(&steps[at..]);
+                break;
+            }
+            if step.skip {
+                self.skip(step.node)?;
+                continue;
+            }
+            // By reference, so that it stays in registers once inlined.
+            let mut cell = Cell::NULL;
+            self.field(step.node, &mut cell)?;
+            self.buffer.push_new(step.name, step.number, cell);
+        }
+        self.nulls(rest);
+        for field in &plan.missing {
+            let cell = self.constant(&field.value, None, true)?;
+            self.buffer.push_new(field.name, field.number, cell);
+        }
+        Ok(())
+    }
+
+    fn nulls(&mut self, steps: &[Step]) {
+        for step in steps.iter().filter(|step| !step.skip) {
+            self.buffer.push_new(step.name, step.number, Cell::NULL);
+        }
+    }
+
+    /// The node of the value that is next, which is no union.
+    #[inline(always)]
+    fn branch(&mut self, at: At) -> Read<&'a Node> {
+        let program = self.program;
+        let mut node = &program.nodes[at as usize];
+        // A union holds no union, but one that was resolved may.
+        while let Node::Union(start, len) = node {
+            let before = self.cursor;
+            let branch = self.cursor.long()?;
+            let branch = match u32::try_from(branch) {
+                Ok(branch) if branch < *len => program.branches[(start + branch) as usize],
+                _ => return before.broken("a branch that the union does not have"),
+            };
+            node = &program.nodes[branch as usize];
+        }
+        Ok(node)
+    }
+
+    /// Reads a value of the row.
+    #[inline(always)]
+    fn field(&mut self, at: At, cell: &mut Cell) -> Read<()> {
+        match self.branch(at)? {
+            node @ (Node::Array(_) | Node::Map(_) | Node::Record(_)) => {
+                *cell = self.container(node, None)?;
+                Ok(())
+            }
+            node => self.scalar(node, cell),
+        }
+    }
+
+    /// Reads a value within a container.
+    fn item(&mut self, at: At, name: Option<Piece>) -> Read<()> {
+        self.count_item()?;
+        match self.branch(at)? {
+            node @ (Node::Array(_) | Node::Map(_) | Node::Record(_)) => {
+                self.container(node, name)?;
+            }
+            node => {
+                let mut cell = Cell::NULL;
+                self.scalar(node, &mut cell)?;
+                self.buffer.item(name, cell);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn count_item(&mut self) -> Read<()> {
+        match self.items_left.checked_sub(1) {
+            Some(left) => {
+                self.items_left = left;
+                Ok(())
+            }
+            None => self.cursor.fault(What::Unfit(format!(
+                "the record has more than {MAX_ITEMS} items"
+            ))),
+        }
+    }
+
+    #[inline(always)]
+    fn scalar(&mut self, node: &Node, cell: &mut Cell) -> Read<()> {
+        match *node {
+            Node::Null => {}
+            Node::Text => {
+                let text = self.cursor.text()?;
+                *cell = self.text(text);
+            }
+            Node::Whole { int, sense } => {
+                let value = self.whole(int)?;
+                *cell = whole(sense, value);
+            }
+            Node::Double => *cell = Cell::double(f64::from_le_bytes(self.cursor.array()?)),
+            Node::Boolean => *cell = Cell::bool(self.boolean()?),
+            Node::Float => *cell = Cell::double(f32::from_le_bytes(self.cursor.array()?).into()),
+            _ => *cell = self.other_scalar(node)?,
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn other_scalar(&mut self, node: &Node) -> Read<Cell> {
+        Ok(match *node {
+            Node::Enum(start, len) => {
+                let at = self.symbol(len)?;
+                match self.program.symbols[(start + at) as usize] {
+                    Some(symbol) => Cell::str(symbol),
+                    None => {
+                        let what = "a symbol that the reader's enum does not have";
+                        return self.cursor.fault(What::Unfit(what.into()));
+                    }
+                }
+            }
+            Node::WholeAsDouble { int, single } => {
+                let value = self.whole(int)?;
+                Cell::double(if single {
+                    f64::from(value as f32)
+                } else {
+                    value as f64
+                })
+            }
+            Node::Bytes(content) => {
+                let bytes = self.cursor.bytes()?;
+                self.content(bytes, content)?
+            }
+            Node::Fixed(size, content) => {
+                let bytes = self.cursor.take(size as usize)?;
+                self.content(bytes, content)?
+            }
+            Node::Fail(at) => return self.unfit(at),
+            _ => return self.cursor.broken("no scalar"),
+        })
+    }
+
+    #[inline]
+    fn text(&mut self, text: &str) -> Cell {
+        Cell::str(self.buffer.write(|out| out.push_str(text)).0)
+    }
+
+    #[inline]
+    fn whole(&mut self, int: bool) -> Read<i64> {
+        if int {
+            self.cursor.int()
+        } else {
+            self.cursor.long()
+        }
+    }
+
+    #[inline]
+    fn boolean(&mut self) -> Read<bool> {
+        let before = self.cursor;
+        match self.cursor.array()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => before.broken("a boolean that is neither 0 nor 1"),
+        }
+    }
+
+    fn symbol(&mut self, len: u32) -> Read<u32> {
+        let before = self.cursor;
+        match u32::try_from(self.cursor.int()?) {
+            Ok(at) if at < len => Ok(at),
+            _ => before.broken("a symbol that the enum does not have"),
+        }
+    }
+
+    #[cold]
+    fn unfit<T>(&self, at: u32) -> Read<T> {
+        let what = self.program.errors[at as usize].clone();
+        self.cursor.fault(What::Unfit(what))
+    }
+
+    fn content(&mut self, bytes: &[u8], content: Content) -> Read<Cell> {
+        match content {
+            Content::Bytes => Ok(self.buffer.bytes(bytes)),
+            Content::Decimal { scale, .. } => match unscaled(bytes) {
+                Some(unscaled) => Ok(self.buffer.decimal(unscaled, scale)),
+                None => self
+                    .cursor
+                    .fault(What::Unfit("a decimal of more than 38 digits".into())),
+            },
+            Content::Uuid => match <[u8; 16]>::try_from(bytes) {
+                Ok(bytes) => {
+                    let (piece, ()) = self.buffer.write(|out| uuid(bytes, out));
+                    Ok(Cell::str(piece))
+                }
+                Err(_) => self
+                    .cursor
+                    .fault(What::Unfit("a UUID that has not 16 bytes".into())),
+            },
+        }
+    }
+
+    #[inline(never)]
+    fn container(&mut self, node: &Node, name: Option<Piece>) -> Read<Cell> {
+        let opened = self.buffer.open(name);
+        let shape = match *node {
+            Node::Array(items) => {
+                self.blocks(|run| run.item(items, None))?;
+                Container::List
+            }
+            Node::Map(values) => {
+                self.blocks(|run| {
+                    let key = run.cursor.text()?;
+                    let (key, ()) = run.buffer.write(|out| out.push_str(key));
+                    run.item(values, Some(key))
+                })?;
+                Container::Object
+            }
+            Node::Record(at) => {
+                let program = self.program;
+                let plan = &program.records[at as usize];
+                for step in &plan.steps {
+                    if step.skip {
+                        self.skip(step.node)?;
+                    } else {
+                        self.item(step.node, Some(step.name))?;
+                    }
+                }
+                for field in &plan.missing {
+                    self.constant(&field.value, Some(field.name), false)?;
+                }
+                Container::Object
+            }
+            _ => return self.cursor.broken("no container"),
+        };
+        Ok(self.buffer.close(opened, shape, None))
+    }
+
+    /// Reads items, block by block.
+    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        loop {
+            // The bytes it may take are not believed either: who reads a record must not decide whether it is a good one.
+            let count = self.cursor.block()?;
+            if count == 0 {
+                return Ok(());
+            }
+            // Not believed: each item counts, and ends the record if there are too many.
+            for _ in 0..count {
+                item(self)?;
+            }
+        }
+    }
+
+    /// Passes a value that nobody reads.
+    fn skip(&mut self, at: At) -> Read<()> {
+        match *self.branch(at)? {
+            Node::Array(items) => self.blocks(|run| {
+                run.count_item()?;
+                run.skip(items)
+            }),
+            Node::Map(values) => self.blocks(|run| {
+                run.count_item()?;
+                run.cursor.bytes()?;
+                run.skip(values)
+            }),
+            Node::Record(at) => {
+                let program = self.program;
+                for step in &program.records[at as usize].steps {
+                    self.count_item()?;
+                    self.skip(step.node)?;
+                }
+                Ok(())
+            }
+            Node::Null => Ok(()),
+            Node::Boolean => self.boolean().map(drop),
+            Node::Whole { int, .. } | Node::WholeAsDouble { int, .. } => self.whole(int).map(drop),
+            Node::Float => self.cursor.take(4).map(drop),
+            Node::Double => self.cursor.take(8).map(drop),
+            Node::Bytes(_) | Node::Text => self.cursor.bytes().map(drop),
+            Node::Fixed(size, _) => self.cursor.take(size as usize).map(drop),
+            Node::Enum(_, len) => self.symbol(len).map(drop),
+            Node::Fail(at) => self.unfit(at),
+            Node::Union(..) => self.cursor.broken("a union within a union"),
+        }
+    }
+
+    /// A value of the reader's schema, as the row's or as an item.
+    fn constant(&mut self, value: &Constant, name: Option<Piece>, of_row: bool) -> Read<Cell> {
+        let opened = match value {
+            Constant::List(_) | Constant::Object(_) => Some(self.buffer.open(name)),
+            _ => None,
+        };
+        let cell = match value {
+            Constant::Null => Cell::NULL,
+            Constant::Bool(value) => Cell::bool(*value),
+            Constant::Whole(sense, value) => whole(*sense, *value),
+            Constant::Double(value) => Cell::double(*value),
+            Constant::Text(text) => Cell::str(*text),
+            Constant::Bytes(bytes, content) => self.content(bytes, *content)?,
+            Constant::List(items) => {
+                for item in items {
+                    self.count_item()?;
+                    self.constant(item, None, false)?;
+                }
+                Cell::NULL
+            }
+            Constant::Object(entries) => {
+                for (name, item) in entries {
+                    self.count_item()?;
+                    self.constant(item, Some(*name), false)?;
+                }
+                Cell::NULL
+            }
+        };
+        match (opened, value) {
+            (Some(opened), Constant::List(_)) => {
+                Ok(self.buffer.close(opened, Container::List, None))
+            }
+            (Some(opened), _) => Ok(self.buffer.close(opened, Container::Object, None)),
+            (None, _) => {
+                if !of_row {
+                    self.buffer.item(name, cell);
+                }
+                Ok(cell)
+            }
+        }
+    }
+}
+
+#[inline]
+fn whole(sense: Sense, value: i64) -> Cell {
+    match sense {
+        Sense::Number => Cell::long(value),
+        Sense::Millis => Cell::millis(value),
+        Sense::Micros => Cell::micros(value),
+        Sense::Nanos => Cell::micros(value.div_euclid(1000)),
+        Sense::Date => match i32::try_from(value) {
+            Ok(days) => Cell::date(days),
+            Err(_) => Cell::long(value),
+        },
+        Sense::TimeMillis => Cell::time(value.saturating_mul(1000)),
+        Sense::TimeMicros => Cell::time(value),
+    }
+}
+
+/// A number in two's complement, the highest byte first, if it has no more than 38 digits.
+fn unscaled(bytes: &[u8]) -> Option<i128> {
+    const MAX: i128 = 10_i128.pow(38) - 1;
+    let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
+    let sign = if negative { 0xff } else { 0 };
+    let start = bytes.len().saturating_sub(16);
+    let (high, low) = bytes.split_at(start);
+    if high.iter().any(|byte| *byte != sign) {
+        return None;
+    }
+    let mut word = [sign; 16];
+    word[16 - low.len()..].copy_from_slice(low);
+    let value = i128::from_be_bytes(word);
+    // Behind bytes of the sign there must be a number of that sign.
+    ((value < 0) == negative && (-MAX..=MAX).contains(&value)).then_some(value)
+}
+
+fn uuid(bytes: [u8; 16], out: &mut String) {
+    for (at, byte) in bytes.iter().enumerate() {
+        let dash = if matches!(at, 4 | 6 | 8 | 10) {
+            "-"
+        } else {
+            ""
+        };
+        let _ = write!(out, "{dash}{byte:02x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_twos_complement_of_any_length() {
+        assert_eq!(unscaled(&[]), Some(0));
+        assert_eq!(unscaled(&[0xff]), Some(-1));
+        assert_eq!(unscaled(&[0x00, 0xff]), Some(255));
+        let mut long = [0xff; 20];
+        long[19] = 0x85;
+        assert_eq!(unscaled(&long), Some(-123));
+        long[3] = 0x7f;
+        assert_eq!(unscaled(&long), None);
+        let mut other_sign = [0xff; 17];
+        other_sign[1] = 0x7f;
+        assert_eq!(unscaled(&other_sign), None);
+        assert_eq!(unscaled(&[0x7f; 16]), None, "39 digits");
+    }
+}

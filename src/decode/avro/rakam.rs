@@ -1,0 +1,560 @@
+//! The original's own records: no schema with them, only the values of a table's columns in the columns' order.
+//!
+//! Which columns a table has is not this module's to know: [`Columns`] are given to it. Every value is of a union of null and what
+//! [`ColumnKind`] says. The checkpoint's column is not in a record.
+//!
+//! A record may have been written when the table had fewer columns: if its bytes end where a field would begin, that field and the rest
+//! are null. Bytes behind the last column are of a newer table, and ignored. Whatever names a table is taken in lower case.
+
+use std::fmt::Debug;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::cursor::{Cursor, Fault, What};
+use super::decode::{Extent, Run};
+use super::names::Names;
+use super::program::Program;
+use super::schema::{Content, Field, Schema, Sense, Type};
+use super::{MAX_BYTES, MAX_COLLECTION, bytes_of, lower_case};
+use crate::decode::{BadRecord, Reason};
+use crate::record::{Row, RowBuffer};
+
+/// More tables than this are forgotten, and compiled anew.
+const MAX_TABLES: usize = 4096;
+/// What is read from a bulk object at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// How the original writes a column's values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A string.
+    Text,
+    /// A long.
+    Long,
+    /// An int.
+    Int,
+    /// A double.
+    Double,
+    /// A boolean.
+    Boolean,
+    /// An int: days since 1970-01-01.
+    Date,
+    /// A long: milliseconds since midnight.
+    Time,
+    /// A long: milliseconds since 1970-01-01 00:00 UTC.
+    Timestamp,
+    /// Bytes. The original wrote them and failed to read them.
+    Bytes,
+    /// An array of them, each of which may be null.
+    Array(Box<ColumnKind>),
+    /// A map from strings to them, each of which may be null.
+    Map(Box<ColumnKind>),
+    /// A type the original has no form for; its name, for messages.
+    Other(String),
+}
+
+/// A column as the table's owner has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// How its values are written.
+    pub kind: ColumnKind,
+}
+
+/// Knows which columns tables have.
+pub trait Columns: Debug + Send {
+    /// All columns of a table in their order, the checkpoint's too; `None` if there is no such table. The same list is given
+    /// by the same pointer.
+    fn of(&mut self, project: &str, collection: &str) -> Option<Arc<[Column]>>;
+}
+
+/// Turns records of the original into rows, with storage it keeps between them.
+#[derive(Debug)]
+pub struct RakamDecoder {
+    columns: Box<dyn Columns>,
+    checkpoint: String,
+    max_bytes: usize,
+    names: Names,
+    tables: HashMap<TableName, (Arc<[Column]>, Compiled)>,
+    scratch: Scratch,
+}
+
+/// Project and collection.
+type TableName = (Box<str>, Box<str>);
+type Compiled = Result<Arc<Program>, String>;
+
+#[derive(Debug, Default)]
+struct Scratch {
+    buffer: RowBuffer,
+    project: String,
+    collection: String,
+}
+
+/// The start of a record, and what names its table.
+struct Addressed<'a> {
+    project: &'a str,
+    collection: &'a str,
+    body: usize,
+}
+
+impl RakamDecoder {
+    /// A decoder of records whose tables `columns` knows; `checkpoint` is the column that is not in them. Longer payloads
+    /// than `max_bytes` are refused.
+    pub fn new(columns: Box<dyn Columns>, checkpoint: &str, max_bytes: usize) -> Self {
+        Self {
+            columns,
+            checkpoint: checkpoint.to_owned(),
+            max_bytes: max_bytes.min(MAX_BYTES),
+            names: Names::default(),
+            tables: HashMap::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Reads a record of a Kafka topic, which is called `project.collection`.
+    ///
+    /// # Errors
+    /// A record that cannot become a row.
+    pub fn kafka<'a>(
+        &'a mut self,
+        topic: &'a str,
+        payload: Option<&[u8]>,
+    ) -> Result<Row<'a>, BadRecord> {
+        let payload = bytes_of(payload, self.max_bytes)?;
+        let Some((project, rest)) = topic.split_once('.') else {
+            return no_table("the topic is not called project.collection");
+        };
+        let Some(kind) = payload.first() else {
+            return Err(BadRecord::new(Reason::NotAvro, "the payload is empty"));
+        };
+        let mut cursor = Cursor::new(payload, 1);
+        let collection = match kind {
+            0 | 1 => rest,
+            _ => cursor.text()?,
+        };
+        let body = cursor.at();
+        self.single(
+            payload,
+            &Addressed {
+                project,
+                collection,
+                body,
+            },
+        )
+    }
+
+    /// Reads a record of a Kinesis stream. Partition keys are `project|collection`.
+    ///
+    /// # Errors
+    /// A record that cannot become a row. One that [points to a bulk object](bulk_pointer) is one of those.
+    pub fn kinesis<'a>(
+        &'a mut self,
+        partition_key: &str,
+        payload: Option<&[u8]>,
+    ) -> Result<Row<'a>, BadRecord> {
+        let payload = bytes_of(payload, self.max_bytes)?;
+        let (project, rest) = partition_key.split_once('|').unwrap_or((partition_key, ""));
+        let mut cursor = Cursor::new(payload, 1);
+        let collection = match payload.first() {
+            Some(0) => rest,
+            Some(2) => cursor.text()?,
+            Some(1) => return wrong("records of type 1, an old form of bulk, are not read"),
+            Some(3) => return wrong("the record points to a bulk object"),
+            Some(kind) => return wrong(format_args!("there are no records of type {kind}")),
+            None => return Err(BadRecord::new(Reason::NotAvro, "the payload is empty")),
+        };
+        let body = cursor.at();
+        self.single(
+            payload,
+            &Addressed {
+                project,
+                collection,
+                body,
+            },
+        )
+    }
+
+    /// Begins to read a bulk object, whose bytes `source` gives.
+    pub fn bulk<R: io::Read>(&mut self, source: R) -> Bulk<'_, R> {
+        Bulk {
+            decoder: self,
+            source,
+            bytes: Vec::new(),
+            at: 0,
+            passed: 0,
+            whole: false,
+            project: None,
+            group: None,
+            done: false,
+        }
+    }
+
+    fn single<'a>(
+        &'a mut self,
+        payload: &[u8],
+        addressed: &Addressed<'_>,
+    ) -> Result<Row<'a>, BadRecord> {
+        self.scratch
+            .address(addressed.project, addressed.collection)?;
+        let mut cursor = Cursor::new(payload, addressed.body);
+        self.body(&mut cursor, Extent::UntilEnd)?;
+        self.row()
+    }
+
+    /// Reads the values of a row of the table that is addressed into the buffer.
+    fn body<'c>(&mut self, cursor: &mut Cursor<'c>, extent: Extent) -> Result<(), Broken> {
+        let (program, _) = self.table()?;
+        let program = Arc::clone(program);
+        let mut run = Run::new(&program, *cursor, &mut self.scratch.buffer);
+        run.row(extent)?;
+        *cursor = run.cursor;
+        Ok(())
+    }
+
+    /// The row in the buffer.
+    fn row(&self) -> Result<Row<'_>, BadRecord> {
+        let Scratch {
+            buffer,
+            project,
+            collection,
+        } = &self.scratch;
+        match self.tables.get(&Key(project, collection)) {
+            Some((_, Ok(program))) => Ok(buffer.row(&program.text, project, collection)),
+            _ => no_table("the table is gone"),
+        }
+    }
+
+    /// What reads records of the table that is addressed, and how many columns these have.
+    fn table(&mut self) -> Result<(&Arc<Program>, usize), BadRecord> {
+        let Scratch {
+            project,
+            collection,
+            ..
+        } = &self.scratch;
+        let Some(columns) = self.columns.of(project, collection) else {
+            return no_table(format_args!("there is no table {project}.{collection}"));
+        };
+        let known = self.tables.get(&Key(project, collection));
+        if known.is_none_or(|(of, _)| !Arc::ptr_eq(of, &columns)) {
+            if self.tables.len() >= MAX_TABLES {
+                self.tables.clear();
+            }
+            let schema = schema(&columns, &self.checkpoint);
+            let program =
+                schema.map(|schema| Arc::new(Program::new(&schema, None, &mut self.names)));
+            let key = (project.as_str().into(), collection.as_str().into());
+            self.tables.insert(key, (columns, program));
+        }
+        match self.tables.get(&Key(project, collection)) {
+            Some((columns, Ok(program))) => {
+                let own = columns
+                    .iter()
+                    .filter(|column| column.name != self.checkpoint);
+                Ok((program, own.count()))
+            }
+            Some((_, Err(why))) => Err(BadRecord::new(Reason::UnusableSchema, why)),
+            None => no_table("the table is gone"),
+        }
+    }
+}
+
+#[derive(Hash)]
+struct Key<'a>(&'a str, &'a str);
+
+impl hashbrown::Equivalent<TableName> for Key<'_> {
+    fn equivalent(&self, key: &TableName) -> bool {
+        *self.0 == *key.0 && *self.1 == *key.1
+    }
+}
+
+impl Scratch {
+    /// Notes which table the next row belongs to.
+    fn address(&mut self, project: &str, collection: &str) -> Result<(), BadRecord> {
+        for (what, name) in [("project", project), ("collection", collection)] {
+            if name.is_empty() {
+                return no_table(format_args!("the {what} is empty"));
+            }
+            if name.len() > MAX_COLLECTION && name.chars().count() > MAX_COLLECTION {
+                return no_table(format_args!(
+                    "the {what} is longer than {MAX_COLLECTION} characters"
+                ));
+            }
+        }
+        for (to, name) in [
+            (&mut self.project, project),
+            (&mut self.collection, collection),
+        ] {
+            let mut lower = String::new();
+            let name = lower_case(name, &mut lower);
+            to.clear();
+            to.push_str(name);
+        }
+        Ok(())
+    }
+}
+
+/// The place of a bulk object, in a record of type 3 of a Kinesis stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BulkPointer<'a> {
+    /// The object's size in bytes, as its writer says.
+    pub size: u64,
+    /// Its key in the bucket.
+    pub key: &'a str,
+}
+
+/// Reads where a bulk object is; `None` if the record is of another type.
+///
+/// # Errors
+/// A record of that type which does not say it.
+pub fn bulk_pointer(payload: &[u8]) -> Result<Option<BulkPointer<'_>>, BadRecord> {
+    let Some((3, rest)) = payload.split_first().map(|(kind, rest)| (*kind, rest)) else {
+        return Ok(None);
+    };
+    let Some((size, key)) = rest.split_first_chunk::<8>() else {
+        return wrong("the record ends within the size of its bulk object");
+    };
+    match (
+        u64::try_from(i64::from_be_bytes(*size)),
+        std::str::from_utf8(key),
+    ) {
+        (Ok(size), Ok(key)) if !key.is_empty() => Ok(Some(BulkPointer { size, key })),
+        _ => wrong("the record names no bulk object of any size"),
+    }
+}
+
+/// Why a bulk object is not read any further. The rows before it are good.
+#[derive(Debug, thiserror::Error)]
+pub enum BulkError {
+    /// Its bytes did not come.
+    #[error("cannot read the bulk object: {0}")]
+    Unavailable(#[from] io::Error),
+    /// It is nothing that can be read, or names a table whose columns are not known: without them nobody can tell where its
+    /// records end. Where, in bytes.
+    #[error("the bulk object cannot be read beyond byte {at}: {bad}")]
+    Bad {
+        /// What is wrong.
+        bad: BadRecord,
+        /// The byte at which the part begins that cannot be read.
+        at: u64,
+    },
+}
+
+/// Records of one table in a bulk object.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    columns: usize,
+    left: u64,
+}
+
+/// A bulk object: a project, and for each of its tables the number of columns its writer knew, the number of records,
+/// and the records.
+pub struct Bulk<'d, R> {
+    decoder: &'d mut RakamDecoder,
+    source: R,
+    bytes: Vec<u8>,
+    /// Where reading stands in `bytes`.
+    at: usize,
+    /// Bytes before those in `bytes`.
+    passed: u64,
+    /// Whether the source has no more.
+    whole: bool,
+    project: Option<String>,
+    group: Option<Group>,
+    done: bool,
+}
+
+impl<R: io::Read> Bulk<'_, R> {
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// What ends the reading before the object's end.
+    pub fn next_row(&mut self) -> Option<Result<Row<'_>, BulkError>> {
+        if self.done {
+            return None;
+        }
+        match self.step() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.done = true;
+                return None;
+            }
+            Err(error) => {
+                self.done = true;
+                return Some(Err(error));
+            }
+        }
+        let at = self.passed + self.at as u64;
+        Some(self.decoder.row().map_err(|bad| BulkError::Bad { bad, at }))
+    }
+
+    /// Goes on to the next row.
+    fn step(&mut self) -> Result<bool, BulkError> {
+        if self.project.is_none() {
+            self.project = Some(self.part(|_, cursor| Ok(cursor.text()?.to_owned()))?);
+        }
+        while self.group.is_none_or(|group| group.left == 0) {
+            if self.ended()? {
+                return Ok(false);
+            }
+            let project = self.project.clone().unwrap_or_default();
+            let group = self.part(|decoder, cursor| {
+                let collection = cursor.text()?;
+                let (columns, records) = (cursor.int()?, cursor.int()?);
+                decoder.scratch.address(&project, collection)?;
+                let (_, known) = decoder.table()?;
+                match (usize::try_from(columns), u64::try_from(records)) {
+                    (Ok(columns), Ok(_)) if columns > known => Err(Broken::Bad(BadRecord::new(
+                        Reason::WrongLayout,
+                        format_args!("{project}.{collection} was written with {columns} columns, {known} are known"),
+                    ))),
+                    (Ok(columns), Ok(left)) => Ok(Group { columns, left }),
+                    _ => Err(Broken::Fault(Box::new(Fault { what: What::Broken("a negative number of columns or records"), at: cursor.at() }))),
+                }
+            })?;
+            self.group = Some(group);
+        }
+        let Some(group) = &mut self.group else {
+            return Ok(false);
+        };
+        group.left -= 1;
+        let columns = group.columns;
+        self.part(|decoder, cursor| decoder.body(cursor, Extent::First(columns)))?;
+        Ok(true)
+    }
+
+    /// Reads a part of the object, with as many bytes as that takes.
+    fn part<T>(
+        &mut self,
+        mut read: impl FnMut(&mut RakamDecoder, &mut Cursor<'_>) -> Result<T, Broken>,
+    ) -> Result<T, BulkError> {
+        loop {
+            let mut cursor = Cursor::new(&self.bytes, self.at);
+            let broken = match read(self.decoder, &mut cursor) {
+                Ok(part) => {
+                    self.at = cursor.at();
+                    return Ok(part);
+                }
+                Err(broken) => broken,
+            };
+            let truncated =
+                matches!(&broken, Broken::Fault(fault) if fault.what == What::Truncated);
+            let large = self.bytes.len() - self.at > self.decoder.max_bytes;
+            if truncated && !self.whole && !large {
+                self.fill()?;
+                continue;
+            }
+            let at = self.passed + self.at as u64;
+            let bad = match broken {
+                Broken::Bad(bad) => bad,
+                Broken::Fault(_) if large => {
+                    BadRecord::new(Reason::TooLarge, "a record is larger than allowed")
+                }
+                Broken::Fault(fault) => fault.into(),
+            };
+            return Err(BulkError::Bad { bad, at });
+        }
+    }
+
+    fn ended(&mut self) -> Result<bool, BulkError> {
+        while self.at == self.bytes.len() && !self.whole {
+            self.fill()?;
+        }
+        Ok(self.at == self.bytes.len())
+    }
+
+    /// Brings more bytes, and drops those that were read.
+    fn fill(&mut self) -> Result<(), BulkError> {
+        self.bytes.drain(..self.at);
+        self.passed += self.at as u64;
+        self.at = 0;
+        // Twice as much each time, so that a large part is not tried anew for every few of its bytes.
+        let more = self.bytes.len().max(CHUNK);
+        let read = (&mut self.source)
+            .take(more as u64)
+            .read_to_end(&mut self.bytes)?;
+        self.whole = read == 0;
+        Ok(())
+    }
+}
+
+/// Why a part of a bulk object was not read.
+enum Broken {
+    Fault(Box<Fault>),
+    Bad(BadRecord),
+}
+
+impl From<Box<Fault>> for Broken {
+    fn from(fault: Box<Fault>) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Broken> for BadRecord {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Fault(fault) => fault.into(),
+            Broken::Bad(bad) => bad,
+        }
+    }
+}
+
+impl From<BadRecord> for Broken {
+    fn from(bad: BadRecord) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+/// The schema of a table's records.
+fn schema(columns: &[Column], checkpoint: &str) -> Result<Schema, String> {
+    let own = columns.iter().filter(|column| column.name != checkpoint);
+    let fields = own.map(|column| {
+        let kind = nullable(&column.kind).map_err(|kind| {
+            format!(
+                "column {} is of type {kind}, for which the original's records have no form",
+                column.name
+            )
+        })?;
+        Ok(Field {
+            name: column.name.clone(),
+            aliases: Vec::new(),
+            kind,
+            default: None,
+        })
+    });
+    Ok(Schema::of_record(
+        "row",
+        fields.collect::<Result<_, String>>()?,
+    ))
+}
+
+fn nullable(kind: &ColumnKind) -> Result<Type, &str> {
+    let kind = match kind {
+        ColumnKind::Text => Type::String,
+        ColumnKind::Long => Type::Long(Sense::Number),
+        ColumnKind::Int => Type::Int(Sense::Number),
+        ColumnKind::Double => Type::Double,
+        ColumnKind::Boolean => Type::Boolean,
+        ColumnKind::Date => Type::Int(Sense::Date),
+        ColumnKind::Time => Type::Long(Sense::TimeMillis),
+        ColumnKind::Timestamp => Type::Long(Sense::Millis),
+        ColumnKind::Bytes => Type::Bytes(Content::Bytes),
+        ColumnKind::Array(of) => Type::Array(nullable(of)?.into()),
+        ColumnKind::Map(of) => Type::Map(nullable(of)?.into()),
+        ColumnKind::Other(name) => return Err(name),
+    };
+    Ok(Type::Union(vec![Type::Null, kind]))
+}
+
+fn no_table<T>(what: impl std::fmt::Display) -> Result<T, BadRecord> {
+    Err(BadRecord::new(Reason::NoTable, what))
+}
+
+fn wrong<T>(what: impl std::fmt::Display) -> Result<T, BadRecord> {
+    Err(BadRecord::new(Reason::WrongLayout, what))
+}
+
+#[cfg(test)]
+mod tests;
