@@ -13,7 +13,7 @@
 //! * [`deliver`]: write and commit, with retry;
 //! * [`worker`]: the loop that joins these;
 //!
-//! and around them [`catalog`] (which columns tables have), [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`schemas`] (where those of records are had from), [`run`] (the process's shape), [`audit`],
+//! and around them [`awaited`] (what partitions wait for), [`catalog`] (which columns tables have), [`config`], [`metrics`], [`admin`], [`registry`] (the targets there are), [`schemas`] (where those of records are had from), [`run`] (the process's shape), [`audit`],
 //! [`replay`] and [`recover`] (looking at a target and mending it), [`demo`] and [`cli`].
 
 pub mod record;
@@ -27,6 +27,7 @@ pub mod worker;
 
 pub mod admin;
 pub mod audit;
+pub mod awaited;
 pub mod catalog;
 pub mod cli;
 pub mod config;

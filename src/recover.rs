@@ -43,7 +43,8 @@ pub async fn recover(
     if open.is_empty() {
         return Ok("no open plans\n".into());
     }
-    let own = run::shape(settings, &loaded.recipe.shaping(), targets).await?;
+    let tables = run::open_catalog(settings).await?;
+    let own = run::shape(settings, &loaded.recipe.shaping(), targets, tables).await?;
     let mut text = String::new();
     let mut checkpoints = Vec::new();
     let mut unsure = false;

@@ -132,11 +132,13 @@ fn objects<S: Store>(
 ) -> Result<Arc<dyn Target>, TargetError> {
     let target = ObjectTarget::new(store, settings.output.clone())
         .map_err(|error| TargetError::Misconfigured(format!("target.key: {error}")))?;
-    Ok(match (repairs, &settings.routing.duplicates) {
+    // What repeats an event depends on what else this machine has seen; whether an empty list has a column, on what was decided
+    // since.
+    let varies = settings.routing.duplicates.is_some() || settings.store.is_some();
+    Ok(match (repairs, varies) {
         (true, _) => Arc::new(target.repairing()),
-        // What repeats an event depends on what else this machine has seen.
-        (false, Some(_)) => Arc::new(target.accepting()),
-        (false, None) => Arc::new(target),
+        (false, true) => Arc::new(target.accepting()),
+        (false, false) => Arc::new(target),
     })
 }
 

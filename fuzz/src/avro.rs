@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use alluvium::decode::avro::rakam::{Column, ColumnKind, Columns, RakamDecoder};
+use alluvium::decode::avro::rakam::{Column, ColumnKind, Columns, RakamDecoder, RakamSettings};
+use alluvium::awaited::NotYet;
 use alluvium::decode::avro::{
     AvroDecoder, AvroSettings, Collection, Encoding, Found, Schema, SchemaId, Schemas,
 };
@@ -103,8 +104,8 @@ pub fn container(input: &[u8]) {
 struct Known(Arc<[Column]>);
 
 impl Columns for Known {
-    fn of(&mut self, _: &str, collection: &str) -> Option<Arc<[Column]>> {
-        (collection != "none").then(|| self.0.clone())
+    fn of(&self, _: &str, collection: &str, _: usize) -> Result<Option<Arc<[Column]>>, NotYet> {
+        Ok((collection != "none").then(|| self.0.clone()))
     }
 }
 
@@ -124,7 +125,11 @@ pub fn rakam(input: &[u8]) {
             ColumnKind::Map(ColumnKind::Array(ColumnKind::Date.into()).into()),
         ),
     ];
-    let mut decoder = RakamDecoder::new(Box::new(Known(columns.into())), "_shard_time", 1 << 20);
+    let mut decoder = RakamDecoder::new(RakamSettings {
+        columns: Arc::new(Known(columns.into())),
+        checkpoint: "_shard_time".into(),
+        max_bytes: 1 << 20,
+    });
     if let Ok(row) = decoder.kafka("p.c", Some(input)) {
         look(&row);
         assert_eq!(row.fields().len(), 4);

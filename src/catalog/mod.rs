@@ -9,32 +9,30 @@
 //!
 //! * [`MemoryCatalog`]: for one process, as long as it lives;
 //! * [`SqlCatalog`]: shared, in PostgreSQL, MySQL, MariaDB or SQLite, in the tables of the original;
-//! * [`Cached`]: in front of another.
+//!
+//! Workers do not ask it themselves: they look at [`Tables`], which [`Binding`] fills.
 
-mod cached;
+mod binding;
 mod memory;
 mod names;
+mod records;
 mod report;
 mod sql;
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use alluvium_target::Table;
 use async_trait::async_trait;
 
-pub use cached::Cached;
+pub use binding::{Binding, Tables, Told};
 pub use memory::MemoryCatalog;
+pub use records::RecordColumns;
 pub use report::{changes, listing};
 pub use sql::SqlCatalog;
 
-use crate::config::settings::Store;
 use crate::table::ColumnType;
-
-/// How long [`open`]'s catalog may not know what another process has added.
-const REREAD: Duration = Duration::from_secs(30);
 
 /// Knows the columns of tables, and takes new ones.
 ///
@@ -95,7 +93,7 @@ pub struct Column {
 }
 
 /// The columns of a table in their order. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns(Arc<[Column]>);
 
 impl Columns {
@@ -114,19 +112,5 @@ impl Deref for Columns {
 
     fn deref(&self) -> &[Column] {
         &self.0
-    }
-}
-
-/// The catalog that is configured, behind a cache: in a database, or else in memory.
-///
-/// # Errors
-/// As [`SqlCatalog::open`].
-pub async fn open(store: Option<&Store>) -> Result<Arc<dyn Catalog>, CatalogError> {
-    match store {
-        None => Ok(Arc::new(MemoryCatalog::default())),
-        Some(store) => Ok(Arc::new(Cached::new(
-            SqlCatalog::open(store).await?,
-            REREAD,
-        ))),
     }
 }

@@ -57,7 +57,6 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
 fn source(r: &mut Reader<'_>) -> Source {
     r.require(&keys::STREAM_SOURCE);
     r.choice(&keys::STREAM_SOURCE, [("kafka", ())]);
-    r.require(&keys::DATA_FORMAT);
     let avro = r.choice(&keys::DATA_FORMAT, [("JSON", false), ("AVRO", true)]) == Some(true);
     let words = [
         ("RAKAM", JsonLayoutWord::Rakam),
@@ -126,6 +125,7 @@ enum JsonLayoutWord {
 
 fn avro_settings(r: &mut Reader<'_>, avro: bool) -> Option<Avro> {
     let words = [
+        ("RAKAM", AvroWord::Rakam),
         ("CONFLUENT", AvroWord::Confluent),
         ("SINGLE_OBJECT", AvroWord::SingleObject),
         ("CONTAINER", AvroWord::Container),
@@ -135,10 +135,8 @@ fn avro_settings(r: &mut Reader<'_>, avro: bool) -> Option<Avro> {
     let collections = [("TOPIC", false), ("RECORD", true)];
     let collection_of_record = r.choice(&keys::AVRO_COLLECTION, collections) == Some(true);
     let reader_schema = r.text(&keys::AVRO_READER).map(Into::into);
-    if avro {
-        r.require(&keys::AVRO_ENCODING);
-    }
     match word.filter(|_| avro) {
+        Some(AvroWord::Rakam) => rakam(r),
         Some(AvroWord::Confluent) => r.require(&keys::REGISTRY_URL),
         Some(AvroWord::SingleObject) => r.require(&keys::AVRO_SCHEMAS),
         Some(AvroWord::Container) | None => {}
@@ -157,6 +155,7 @@ fn avro_settings(r: &mut Reader<'_>, avro: bool) -> Option<Avro> {
         }
     }
     let encoding = match word? {
+        AvroWord::Rakam => AvroEncoding::Rakam,
         AvroWord::Confluent => AvroEncoding::Confluent,
         AvroWord::SingleObject => AvroEncoding::SingleObject {
             schemas: schemas.unwrap_or_default().into(),
@@ -170,8 +169,29 @@ fn avro_settings(r: &mut Reader<'_>, avro: bool) -> Option<Avro> {
     })
 }
 
+/// Records of the original have no schema with them, and their topic names their table.
+fn rakam(r: &mut Reader<'_>) {
+    let encoding = keys::AVRO_ENCODING.name;
+    if r.set(&keys::REGISTRY_URL).is_some() && r.set(&keys::AVRO_ENCODING).is_none() {
+        let fix = "set source.data-format.avro.encoding=CONFLUENT, or remove it";
+        contradiction(
+            r,
+            &keys::REGISTRY_URL,
+            "is set, but records say no schema",
+            fix,
+        );
+        return;
+    }
+    r.require_for(&keys::STORE_URL, "source.data-format.avro.encoding=RAKAM");
+    for key in [&keys::PROJECT, &keys::COLLECTION_FIELD, &keys::AVRO_READER] {
+        let fix = format!("remove it, or set {encoding} to what records have");
+        contradiction(r, key, "the records of RAKAM do not read it", &fix);
+    }
+}
+
 #[derive(Clone, Copy)]
 enum AvroWord {
+    Rakam,
     Confluent,
     SingleObject,
     Container,

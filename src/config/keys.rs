@@ -19,10 +19,13 @@ pub(super) static STREAM_SOURCE: Key = Key::new(
 pub(super) static DATA_FORMAT: Key = Key::new(
     Section::Source,
     "source.data-format",
-    Kind::Choice { words: &["JSON", "AVRO"], later: &[] },
-    "How a record's payload is encoded. The original's default is `AVRO`, in a form of its own that is not served yet, so this must be set.",
+    Kind::Choice {
+        words: &["JSON", "AVRO"],
+        later: &[],
+    },
+    "How a record's payload is encoded.",
 )
-.required("always")
+.default("AVRO")
 .shapes();
 
 pub(super) static JSON_LAYOUT: Key = Key::new(
@@ -83,11 +86,10 @@ pub(super) static JSON_FRAMING: Key = Key::new(
 pub(super) static AVRO_ENCODING: Key = Key::new(
     Section::Source,
     "source.data-format.avro.encoding",
-    Kind::Choice { words: &["CONFLUENT", "SINGLE_OBJECT", "CONTAINER"], later: &["RAKAM"] },
-    "How an Avro record says its schema. `CONFLUENT`: by a registry's number before it, or in the header `__value_schema_id`. `SINGLE_OBJECT`: by a fingerprint before it. `CONTAINER`: each payload is a whole object container file. `RAKAM`, the original's: not at all.",
+    Kind::Choice { words: &["RAKAM", "CONFLUENT", "SINGLE_OBJECT", "CONTAINER"], later: &[] },
+    "How an Avro record says its schema. `RAKAM`, the original's: not at all; its values are those of the table's columns, which `metadata.store.jdbc.url` must know. `CONFLUENT`: by a registry's number before it, or in the header `__value_schema_id`. `SINGLE_OBJECT`: by a fingerprint before it. `CONTAINER`: each payload is a whole object container file.",
 )
-.required("source.data-format=AVRO")
-.example("CONFLUENT")
+.default("RAKAM")
 .shapes();
 
 pub(super) static AVRO_COLLECTION: Key = Key::new(
@@ -534,7 +536,7 @@ pub(super) static STORE_URL: Key = Key::new(
     "The database that keeps which columns tables have (docs/catalog.md). `jdbc:` may be left out. User and password may be in it, `user:password@` before the host or `?user=…&password=…` at the end. TLS by `sslmode` and `sslrootcert` (PostgreSQL), `sslMode` (MySQL).",
 )
 .secret()
-.unset("columns are decided in memory")
+.unset("each span's own rows decide")
 .example("jdbc:postgresql://db.example.com/rakam");
 
 pub(super) static STORE_USERNAME: Key = Key::new(

@@ -70,8 +70,13 @@ impl<'a> Reader<'a> {
 
     /// Reports that `key` must be set, if it is not.
     pub(super) fn require(&mut self, key: &'static Key) {
+        self.require_for(key, key.required);
+    }
+
+    /// As [`Reader::require`], for a key that is otherwise optional.
+    pub(super) fn require_for(&mut self, key: &'static Key, what: &'static str) {
         if !self.values.contains_key(key.name) {
-            let when = match key.required {
+            let when = match what {
                 "" | "always" => "is missing".into(),
                 when => format!("is missing, and {when} needs it"),
             };

@@ -73,6 +73,8 @@ pub struct Avro {
 /// How an Avro record says its schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AvroEncoding {
+    /// Not at all: by the columns of the table in the catalog.
+    Rakam,
     /// By a registry's number.
     Confluent,
     /// By a fingerprint.

@@ -296,12 +296,13 @@ fn avro_must_be_told_how_its_records_say_their_schema() {
             .unwrap_err()
             .to_string()
     };
-    assert!(problems("").contains("source.data-format.avro.encoding: is missing"));
-    let original = problems("source.data-format.avro.encoding=RAKAM\n");
-    assert!(
-        original.contains("\"RAKAM\" is not served yet"),
-        "{original}"
-    );
+    let original = problems("");
+    let store = "metadata.store.jdbc.url: is missing, and source.data-format.avro.encoding=RAKAM";
+    assert!(original.contains(store), "{original}");
+    let unsaid = problems("schema-registry.url=a:1\n");
+    assert!(unsaid.contains("avro.encoding=CONFLUENT"), "{unsaid}");
+    let table = "metadata.store.jdbc.url=jdbc:sqlite:/c.db\nsource.collection-field=kind\n";
+    assert!(problems(table).contains("source.collection-field"));
     assert!(
         problems("source.data-format.avro.encoding=CONFLUENT\n")
             .contains("schema-registry.url: is missing")

@@ -9,8 +9,10 @@ pub mod json;
 
 use std::fmt;
 
-use self::avro::{AvroDecoder, AvroSettings, Needed};
+use self::avro::rakam::{RakamDecoder, RakamSettings};
+use self::avro::{AvroDecoder, AvroSettings};
 use self::json::{JsonDecoder, JsonSettings};
+use crate::awaited::Needed;
 use crate::record::{Record, Row};
 
 /// Why a record cannot become a row. Dead letters are counted by it.
@@ -83,8 +85,8 @@ pub enum Failure {
     /// The record is a dead letter.
     #[error(transparent)]
     Bad(#[from] BadRecord),
-    /// The record can be read once this schema is at hand: it must be offered again.
-    #[error("{} is not at hand yet", .0.id)]
+    /// The record can be read once this is at hand: it must be offered again.
+    #[error("{} is not at hand yet", .0.what)]
     Needs(Needed),
 }
 
@@ -97,6 +99,8 @@ pub enum DecoderSettings {
     FramedJson(JsonSettings),
     /// Avro that says which schema it has.
     Avro(AvroSettings),
+    /// The original's Avro, which is read by the columns of its table.
+    Rakam(RakamSettings),
 }
 
 impl DecoderSettings {
@@ -127,6 +131,8 @@ pub enum Decoder {
     FramedJson(JsonDecoder),
     /// See [`DecoderSettings::Avro`].
     Avro(Box<AvroDecoder>),
+    /// See [`DecoderSettings::Rakam`].
+    Rakam(Box<RakamDecoder>),
 }
 
 impl Decoder {
@@ -136,6 +142,7 @@ impl Decoder {
             DecoderSettings::Json(settings) => Self::Json(JsonDecoder::new(settings)),
             DecoderSettings::FramedJson(settings) => Self::FramedJson(JsonDecoder::new(settings)),
             DecoderSettings::Avro(settings) => Self::Avro(AvroDecoder::new(settings).into()),
+            DecoderSettings::Rakam(settings) => Self::Rakam(RakamDecoder::new(settings).into()),
         }
     }
 
@@ -161,6 +168,15 @@ impl Decoder {
                 Ok(decoder.decode(topic, json)?)
             }
             Self::Avro(decoder) => decoder.decode(topic, record.payload, record.schema),
+            Self::Rakam(decoder) => decoder.kafka(topic, record.payload),
+        }
+    }
+
+    /// Whether a record may have more rows than one.
+    pub fn may_have_more(&self) -> bool {
+        match self {
+            Self::Json(_) | Self::FramedJson(_) | Self::Rakam(_) => false,
+            Self::Avro(decoder) => decoder.may_have_more(),
         }
     }
 
@@ -170,7 +186,7 @@ impl Decoder {
     /// A row that has no table.
     pub fn more<'a>(&'a mut self, topic: &'a str) -> Option<Result<Row<'a>, BadRecord>> {
         match self {
-            Self::Json(_) | Self::FramedJson(_) => None,
+            Self::Json(_) | Self::FramedJson(_) | Self::Rakam(_) => None,
             Self::Avro(decoder) => decoder.more(topic),
         }
     }

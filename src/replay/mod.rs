@@ -63,11 +63,13 @@ pub async fn replay(
     let spans = spans(&part, &known.unwrap_or_default()).map_err(RunError::Configuration)?;
     let count = spans.len();
     let target = targets.open_repairing(settings).await?;
-    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target)?;
+    let tables = run::open_catalog(settings).await?;
+    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target, tables.clone())?;
     let shared = run::shared(
         loaded,
         targets,
         shape,
+        tables,
         metrics.clone(),
         1,
         run::budget(settings)?,

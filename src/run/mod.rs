@@ -17,7 +17,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
 use self::crew::Crew;
-use crate::catalog::CatalogError;
+use crate::catalog::{Binding, CatalogError, SqlCatalog, Tables};
 use crate::config::memory::{self, MemoryUnknown};
 use crate::config::settings::Settings;
 use crate::config::{Loaded, Recipe};
@@ -167,16 +167,20 @@ pub async fn run(
     let stop = options.stop;
     let settings = &loaded.settings;
     announce(settings);
-    if settings.store.is_some() {
-        tracing::warn!(
-            "metadata.store.jdbc.url is read by `alluvium catalog` only so far: the columns of a span are decided by its own rows"
-        );
-    }
-    let shape = shape(settings, &loaded.recipe.shaping(), targets).await?;
-    let target = shape.target();
     let health = Arc::new(Health::new(wire::wanted_workers(settings)));
     // First of all, so that a start that waits can be seen from outside.
     let answering = answer(settings, &metrics, &health).await?;
+    let mut tables = None;
+    until_available("catalog", &stop, async || {
+        tables = open_catalog(settings).await?;
+        Ok(())
+    })
+    .await?;
+    if stop.asked() {
+        return Ok(());
+    }
+    let shape = shape(settings, &loaded.recipe.shaping(), targets, tables.clone()).await?;
+    let target = shape.target();
     until_available("target", &stop, async || {
         target.check().await.map_err(RunError::from)
     })
@@ -206,6 +210,7 @@ pub async fn run(
             loaded,
             targets,
             shape,
+            tables,
             metrics.clone(),
             workers,
             record_bytes,
@@ -243,6 +248,7 @@ pub(crate) fn shared(
     loaded: &Loaded,
     targets: &Targets,
     shape: Shape,
+    tables: Option<Arc<dyn Tables>>,
     metrics: Arc<Metrics>,
     workers: usize,
     record_bytes: u64,
@@ -251,7 +257,7 @@ pub(crate) fn shared(
     let deliveries = settings.flush.deliveries.get();
     Ok(Shared {
         shape: Arc::new(shape),
-        reshape: reshape(loaded.recipe.clone(), targets.clone()),
+        reshape: reshape(loaded.recipe.clone(), targets.clone(), tables),
         policy: wire::policy(settings),
         historical: wire::historical(settings).map(Arc::new),
         duplicates: duplicates(settings)?,
@@ -311,9 +317,10 @@ pub async fn shape(
     settings: &Settings,
     shaping: &str,
     targets: &Targets,
+    tables: Option<Arc<dyn Tables>>,
 ) -> Result<Shape, RunError> {
     let target = targets.open(settings).await?;
-    shape_for(settings, shaping, target)
+    shape_for(settings, shaping, target, tables)
 }
 
 /// As [`shape`], for a target that is open already.
@@ -324,18 +331,36 @@ pub(crate) fn shape_for(
     settings: &Settings,
     shaping: &str,
     target: Arc<dyn Target>,
+    tables: Option<Arc<dyn Tables>>,
 ) -> Result<Shape, RunError> {
     let columns = wire::column_settings(settings);
-    let decoder = wire::decoder_settings(settings, &Handle::current())?;
-    Ok(Shape::new(shaping, target, columns, decoder).routed(wire::routing(settings)))
+    let decoder = wire::decoder_settings(settings, &Handle::current(), tables.as_ref())?;
+    let shape = Shape::new(shaping, target, columns, decoder);
+    Ok(shape.routed(wire::routing(settings)).bound(tables))
+}
+
+/// Opens the catalog that decides which columns tables have, if one is configured.
+///
+/// # Errors
+/// As [`SqlCatalog::open`].
+pub(crate) async fn open_catalog(settings: &Settings) -> Result<Option<Arc<dyn Tables>>, RunError> {
+    let Some(store) = &settings.store else {
+        return Ok(None);
+    };
+    let catalog = Arc::new(SqlCatalog::open(store).await?);
+    Ok(Some(Arc::new(Binding::new(catalog, &Handle::current()))))
 }
 
 /// Makes the shapes of plans that were made with other settings. Called on a worker's thread, rarely: it opens the target anew.
-fn reshape(recipe: Recipe, targets: Targets) -> Arc<crate::worker::Reshape> {
+fn reshape(
+    recipe: Recipe,
+    targets: Targets,
+    tables: Option<Arc<dyn Tables>>,
+) -> Arc<crate::worker::Reshape> {
     let runtime = Handle::current();
     Arc::new(move |recorded| {
         let settings = recipe.with(recorded)?;
-        let shape = runtime.block_on(shape(&settings, recorded, &targets));
+        let shape = runtime.block_on(shape(&settings, recorded, &targets, tables.clone()));
         shape.map_err(|error| error.to_string())
     })
 }
@@ -348,6 +373,7 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
     budget(settings)?;
     let target = targets.open(settings).await?;
     target.check().await?;
+    open_catalog(settings).await?;
     if wire::needs_registry(settings) {
         Client::new(&wire::registry_settings(settings))?
             .check()
@@ -363,9 +389,12 @@ pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, Run
     if let Some(missing) = missing_historical_topic(settings).await? {
         return Err(RunError::Configuration(missing));
     }
+    let catalog = settings.store.as_ref();
+    let catalog = catalog.map(|store| format!("catalog: {} answers\n", store.address));
     Ok(format!(
-        "target: {} is writable\nkafka: {} partitions to read with {} workers",
+        "target: {} is writable\n{}kafka: {} partitions to read with {} workers",
         registry::describe(settings),
+        catalog.unwrap_or_default(),
         found.partitions.len(),
         wire::worker_count(settings, found.partitions.len()),
     ))

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::catalog::{RecordColumns, Tables};
 use crate::config::settings::{self, Settings};
 use crate::decode::DecoderSettings;
+use crate::decode::avro::rakam::RakamSettings;
 use crate::decode::avro::{AvroSettings, Collection, Encoding, SCHEMA_HEADER, Schemas};
 use crate::decode::json::{JsonSettings, Layout};
 use crate::flush::Policy;
@@ -125,6 +127,7 @@ fn has_schema_header(settings: &Settings) -> bool {
 pub(super) fn decoder_settings(
     settings: &Settings,
     runtime: &Handle,
+    tables: Option<&Arc<dyn Tables>>,
 ) -> Result<DecoderSettings, SchemaError> {
     let json = json_settings(settings);
     let Some(avro) = &settings.source.avro else {
@@ -134,6 +137,7 @@ pub(super) fn decoder_settings(
         });
     };
     let (encoding, schemas): (_, Arc<dyn Schemas>) = match &avro.encoding {
+        settings::AvroEncoding::Rakam => return rakam_settings(settings, tables),
         settings::AvroEncoding::Confluent => {
             let client = Client::new(&registry_settings(settings))?;
             (
@@ -162,6 +166,22 @@ pub(super) fn decoder_settings(
         reader: reader.map(Arc::new),
         schemas,
         max_bytes: json.max_bytes,
+    }))
+}
+
+fn rakam_settings(
+    settings: &Settings,
+    tables: Option<&Arc<dyn Tables>>,
+) -> Result<DecoderSettings, SchemaError> {
+    let tables = tables.ok_or_else(|| {
+        let why =
+            "records without a schema can only be read with the columns of metadata.store.jdbc.url";
+        SchemaError::Misconfigured(why.into())
+    })?;
+    Ok(DecoderSettings::Rakam(RakamSettings {
+        columns: Arc::new(RecordColumns(tables.clone())),
+        checkpoint: settings.columns.checkpoint.as_str().into(),
+        max_bytes: settings.source.max_record_size,
     }))
 }
 

@@ -6,10 +6,11 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field as ArrowField, Schema, SchemaRef};
 use hashbrown::HashMap;
 
+use super::bound::{BEHIND_ALL, Bound, folded};
 use super::column::{self, Blank, Column, Outcome};
 use super::infer::infer;
 use super::misfits::{self, Misfits};
-use super::{ColumnSettings, ColumnType, MAX_COLUMNS, MAX_NAME, MISFIT};
+use super::{ColumnSettings, ColumnType, MAX_COLUMNS, MAX_NAME, MISFIT, Rules};
 use crate::record::{Row, Value};
 
 /// Memory is counted anew after that many bytes of rows.
@@ -21,17 +22,17 @@ const NO_COLUMN: u32 = u32::MAX;
 
 /// Gathers rows of one table and gives them back as record batches.
 ///
-/// It lives as long as a span: columns and their types stay from batch to batch.
+/// It lives as long as a span: columns and their types stay from batch to batch. Which columns there are, rows decide one after the
+/// other; or a catalog, if the builder is [bound](TableBuilder::bound) to one.
 #[derive(Debug)]
 pub struct TableBuilder {
     settings: Arc<ColumnSettings>,
     opened_ms: i64,
     rows: usize,
+    rules: Rules,
     columns: Vec<Column>,
-    /// So many of them were given.
-    given: usize,
-    /// The columns that come before the checkpoint.
-    checkpoint_at: usize,
+    /// What the catalog has said, if it decides.
+    bound: Option<Box<Bound>>,
     by_name: HashMap<Arc<str>, u32>,
     /// Columns by the numbers that the names have in the rows' numbering.
     by_number: Vec<u32>,
@@ -47,26 +48,45 @@ pub struct TableBuilder {
 }
 
 impl TableBuilder {
-    /// A table without rows, in a span opened at `opened_ms` milliseconds since the epoch.
+    /// A table without rows, in a span opened at `opened_ms` milliseconds since the epoch. It has the columns that its rows need.
     pub fn new(settings: &Arc<ColumnSettings>, opened_ms: i64) -> Self {
-        Self::with_columns(settings, opened_ms, &[])
+        let mut this = Self::empty(settings, opened_ms, settings.rules());
+        let [(checkpoint, _), others @ ..] = settings.of_every_table();
+        for (name, kind) in others.iter().filter(|(name, _)| *name != checkpoint) {
+            this.add_fixed(name, kind);
+        }
+        this.count();
+        this
     }
 
-    /// As [`TableBuilder::new`], but with these columns before all others, in their order, of these types whatever comes.
+    /// As [`TableBuilder::new`], but with these columns of a catalog, and no others until [`TableBuilder::extend`] brings them.
+    /// They are given by their places, from 1, their names, in lower case, and their types.
     ///
-    /// The checkpoint's column is first if it is not among them. `_misfit` has its own place and type.
-    pub fn with_columns(
+    /// Fields belong to columns by their names in lower case. The checkpoint's column is first if it is not among
+    /// them. `_misfit` is last and has its own type.
+    pub fn bound<'a>(
         settings: &Arc<ColumnSettings>,
         opened_ms: i64,
-        columns: &[(String, ColumnType)],
+        columns: impl IntoIterator<Item = (u32, &'a str, &'a ColumnType)>,
     ) -> Self {
-        let mut this = Self {
+        let mut this = Self::empty(settings, opened_ms, settings.rules().for_good());
+        this.bound = Some(Box::default());
+        this.extend(columns);
+        for (name, kind) in settings.of_every_table() {
+            this.extend([(BEHIND_ALL, &*name.to_lowercase(), &kind)]);
+        }
+        this.count();
+        this
+    }
+
+    fn empty(settings: &Arc<ColumnSettings>, opened_ms: i64, rules: Rules) -> Self {
+        Self {
             settings: Arc::clone(settings),
             opened_ms,
             rows: 0,
+            rules,
             columns: Vec::new(),
-            given: 0,
-            checkpoint_at: 0,
+            bound: None,
             by_name: HashMap::new(),
             by_number: Vec::new(),
             numbering: 0,
@@ -76,31 +96,102 @@ impl TableBuilder {
             counted: 0,
             uncounted: 0,
             full: false,
-        };
-        for (name, kind) in columns {
-            if *name == settings.checkpoint_field {
-                this.checkpoint_at = this.columns.len();
-            } else if name != MISFIT {
-                this.add_fixed(name, kind);
-            }
         }
-        this.given = this.columns.len();
-        for (name, kind) in [
-            (&settings.time_field, ColumnType::Timestamp),
-            (&settings.user_field, settings.user_type.into()),
-        ] {
-            if *name != settings.checkpoint_field {
-                this.add_fixed(name, &kind);
-            }
-        }
-        this.count();
-        this
     }
 
-    /// The columns that were not given, with the types they have by now, in order.
-    pub fn new_columns(&self) -> impl ExactSizeIterator<Item = (&str, ColumnType)> {
-        let new = self.columns[self.given..].iter();
-        new.map(|column| (&*column.name, column.kind()))
+    /// Takes what the catalog has decided: columns that are not there yet are added, as [`TableBuilder::bound`] has them.
+    pub fn extend<'a>(
+        &mut self,
+        columns: impl IntoIterator<Item = (u32, &'a str, &'a ColumnType)>,
+    ) {
+        for (id, name, kind) in columns {
+            let is_checkpoint = self.is_checkpoint(name);
+            if name == MISFIT || is_checkpoint || self.by_name.contains_key(name) {
+                if let Some(bound) = self
+                    .bound
+                    .as_mut()
+                    .filter(|_| is_checkpoint && id != BEHIND_ALL)
+                {
+                    bound.set_checkpoint(id);
+                }
+                continue;
+            }
+            let at = self.add_column(Column::new(name, kind, true, self.rules));
+            if let Some(bound) = &mut self.bound {
+                bound.place(id, at);
+            }
+        }
+    }
+
+    fn is_checkpoint(&self, name: &str) -> bool {
+        let checkpoint = &self.settings.checkpoint_field;
+        name == *checkpoint || self.bound.is_some() && *name == *folded(checkpoint)
+    }
+
+    /// The catalog will never have a column of this name, which is in lower case: the field is always a misfit.
+    pub fn refuse(&mut self, name: &str) {
+        if let Some(bound) = &mut self.bound {
+            bound.refuse(name);
+        }
+    }
+
+    /// The columns that a row has values for, and the catalog has not decided yet, with the types the values say. Empty if
+    /// there is no catalog.
+    pub fn undecided(&mut self, row: &Row<'_>) -> Vec<(String, ColumnType)> {
+        let mut undecided = Vec::new();
+        if self.bound.is_none() {
+            return undecided;
+        }
+        self.follow(row);
+        for (place, (number, value)) in row.values().enumerate() {
+            if !matches!(value, Value::Null) && self.column_by_number(number).is_none() {
+                self.note_undecided(row.name(place), &value, &mut undecided);
+            }
+        }
+        undecided
+    }
+
+    #[inline(never)]
+    fn note_undecided(
+        &self,
+        name: &str,
+        value: &Value<'_>,
+        undecided: &mut Vec<(String, ColumnType)>,
+    ) {
+        let folded = folded(name);
+        let has = |(other, _): &(String, ColumnType)| **other == *folded;
+        if self.by_name.contains_key(name)
+            || self.by_name.contains_key(&folded)
+            || undecided.iter().any(has)
+        {
+            return;
+        }
+        let refused = self
+            .bound
+            .as_ref()
+            .is_some_and(|bound| bound.is_refused(&folded));
+        if refused || self.columns.len() + undecided.len() >= MAX_COLUMNS {
+            return;
+        }
+        if let Some(kind) = self.kind_of_new(&folded, value) {
+            undecided.push((folded.to_string(), kind));
+        }
+    }
+
+    /// Looks names up anew if the row has another numbering than the last.
+    #[inline]
+    fn follow(&mut self, row: &Row<'_>) {
+        if self.numbering != row.numbering() {
+            self.numbering = row.numbering();
+            self.by_number.clear();
+        }
+    }
+
+    /// The columns besides the checkpoint's and `_misfit`, as they came to be known.
+    #[cfg(test)]
+    pub(super) fn kinds(&self) -> impl ExactSizeIterator<Item = (&str, ColumnType)> {
+        let columns = self.columns.iter();
+        columns.map(|column| (&*column.name, column.kind()))
     }
 
     /// Takes a row. It cannot fail.
@@ -111,18 +202,22 @@ impl TableBuilder {
             }
             self.count();
         }
-        if self.numbering != row.numbering() {
-            self.numbering = row.numbering();
-            self.by_number.clear();
-        }
+        self.follow(row);
         for (place, (number, value)) in row.values().enumerate() {
             if matches!(value, Value::Null) {
                 continue;
             }
             match self.column_by_number(number) {
                 Some(at) => self.append_to(at, &value),
-                None => self.append_by_name(number, row.name(place), &value),
+                None => self.append_by_name(number, row.name(place), place, &value),
             }
+        }
+        if self
+            .bound
+            .as_ref()
+            .is_some_and(|bound| !bound.left.is_empty())
+        {
+            self.append_left(row);
         }
         self.rows += 1;
         self.uncounted += row.bytes();
@@ -155,18 +250,13 @@ impl TableBuilder {
             None => self.schema.insert(self.make_schema()).clone(),
         };
         let mut blank = Blank::default();
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len() + 2);
-        arrays.extend(
-            self.columns
-                .iter_mut()
-                .map(|column| column.finish(rows, &mut blank)),
-        );
-        // What is given comes before every misfit, the checkpoint too.
-        if let Some(at) = self.misfits_at {
-            arrays.insert(at, self.misfits.finish(rows));
-        }
+        let columns = self.columns.iter_mut();
+        let arrays: Vec<ArrayRef> = columns
+            .map(|column| column.finish(rows, &mut blank))
+            .collect();
         let opened = column::timestamps(vec![self.opened_ms; rows].into(), None);
-        arrays.insert(self.checkpoint_at, opened);
+        let misfits = self.misfits_at.map(|_| self.misfits.finish(rows));
+        let arrays = self.arrange(arrays, opened, misfits);
         self.count();
         #[expect(
             clippy::expect_used,
@@ -201,16 +291,21 @@ impl TableBuilder {
     }
 
     /// Takes a field by its name, whose column is found by its number from now on.
+    /// Takes a field by its name, whose column is found by its number from now on.
     #[inline(never)]
-    fn append_by_name(&mut self, number: Option<u32>, name: &str, value: &Value<'_>) {
-        let at = match self.by_name.get(name) {
-            Some(&at) => at as usize,
-            None => {
+    fn append_by_name(&mut self, number: Option<u32>, name: &str, place: usize, value: &Value<'_>) {
+        let at = match (self.by_name.get(name), &mut self.bound) {
+            (Some(&at), _) => at as usize,
+            (None, Some(bound)) => {
+                bound.left.push(place);
+                return;
+            }
+            (None, None) => {
                 let Some(kind) = self.kind_of_new(name, value) else {
                     self.add_misfit(name, value);
                     return;
                 };
-                self.add_column(Column::new(name, &kind, false, self.settings.rules()))
+                self.add_column(Column::new(name, &kind, false, self.rules))
             }
         };
         if let Some(number) = number {
@@ -223,19 +318,44 @@ impl TableBuilder {
         self.append_to(at, value);
     }
 
+    /// Takes the fields of a row whose names are not those of columns letter by letter.
+    #[inline(never)]
+    fn append_left(&mut self, row: &Row<'_>) {
+        let mut left = match &mut self.bound {
+            Some(bound) => std::mem::take(&mut bound.left),
+            None => return,
+        };
+        for place in left.drain(..) {
+            let (name, Some((_, value))) = (row.name(place), row.values().nth(place)) else {
+                continue;
+            };
+            match self.by_name.get(&*folded(name)) {
+                // Another field has the column in this row.
+                Some(&at) if self.columns[at as usize].has(self.rows) => {
+                    self.add_misfit(name, &value)
+                }
+                Some(&at) => self.append_to(at as usize, &value),
+                None => self.add_misfit(name, &value),
+            }
+        }
+        if let Some(bound) = &mut self.bound {
+            bound.left = left;
+        }
+    }
+
     /// The type of the column that a field of a new name begins, if it may begin one and says its type.
     fn kind_of_new(&self, name: &str, value: &Value<'_>) -> Option<ColumnType> {
-        let reserved = name == self.settings.checkpoint_field || name == MISFIT;
+        let reserved = self.is_checkpoint(name) || name == MISFIT;
         if reserved || name.len() > MAX_NAME || self.columns.len() >= MAX_COLUMNS {
             return None;
         }
-        infer(value, self.settings.rules())
+        infer(value, self.rules)
     }
 
     /// Adds a column that keeps its type, unless there is one of the name.
     fn add_fixed(&mut self, name: &str, kind: &ColumnType) {
         if !self.by_name.contains_key(name) {
-            self.add_column(Column::new(name, kind, true, self.settings.rules()));
+            self.add_column(Column::new(name, kind, true, self.rules));
         }
     }
 
@@ -273,21 +393,44 @@ impl TableBuilder {
     }
 
     fn make_schema(&self) -> SchemaRef {
-        let column = |name: &str, kind: &ColumnType, nullable| {
+        let field = |name: &str, kind: &ColumnType, nullable| {
             ArrowField::new(name, kind.data_type(), nullable)
         };
         let columns = self.columns.iter();
-        let mut fields: Vec<_> = columns
-            .map(|of| column(&of.name, &of.kind(), true))
+        let fields = columns
+            .map(|of| field(&of.name, &of.kind(), true))
             .collect();
-        if let Some(at) = self.misfits_at {
-            fields.insert(at, ArrowField::new(MISFIT, misfits::data_type(), true));
-        }
-        let checkpoint = &self.settings.checkpoint_field;
-        fields.insert(
-            self.checkpoint_at,
-            column(checkpoint, &ColumnType::Timestamp, false),
+        let checkpoint = field(
+            &self.settings.checkpoint_field,
+            &ColumnType::Timestamp,
+            false,
         );
-        Arc::new(Schema::new(fields))
+        let misfits = self.misfits_at;
+        let misfits = misfits.map(|_| ArrowField::new(MISFIT, misfits::data_type(), true));
+        Arc::new(Schema::new(self.arrange(fields, checkpoint, misfits)))
+    }
+
+    /// Whatever columns have, in the order of a batch.
+    fn arrange<T: Clone>(
+        &self,
+        mut of_columns: Vec<T>,
+        checkpoint: T,
+        misfits: Option<T>,
+    ) -> Vec<T> {
+        let checkpoint_at = match &self.bound {
+            Some(bound) => {
+                of_columns = bound.arrange(&of_columns);
+                of_columns.extend(misfits);
+                bound.checkpoint_at()
+            }
+            None => {
+                if let (Some(misfits), Some(at)) = (misfits, self.misfits_at) {
+                    of_columns.insert(at, misfits);
+                }
+                0
+            }
+        };
+        of_columns.insert(checkpoint_at, checkpoint);
+        of_columns
     }
 }

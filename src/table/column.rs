@@ -163,6 +163,11 @@ impl Column {
         }
     }
 
+    /// Whether it has a value of the batch's row `row`.
+    pub(super) fn has(&self, row: usize) -> bool {
+        self.nulls.len() > row
+    }
+
     /// Takes the value of the batch's row `row`; earlier rows without one become null. Of several values of one
     /// row the first counts.
     #[inline]

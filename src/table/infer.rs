@@ -2,7 +2,7 @@
 
 use hashbrown::HashSet;
 
-use super::{ColumnType, MAX_COLUMNS, MAX_NAME, Objects, Rules, number, time};
+use super::{ColumnType, MAX_COLUMNS, MAX_NAME, Numbers, Objects, Rules, number, time};
 use crate::record::{Items, Value};
 
 /// What is nested more deeply is text.
@@ -23,6 +23,9 @@ fn at_depth(value: &Value<'_>, rules: Rules, depth: usize) -> Option<ColumnType>
         Value::Number { double, raw }
             if !number::is_integer(raw) || number::is_exact(raw, double) =>
         {
+            ColumnType::Double
+        }
+        Value::Integer { .. } | Value::Number { .. } if rules.numbers == Numbers::Double => {
             ColumnType::Double
         }
         Value::Integer { .. } | Value::Number { .. } | Value::Long(_) => ColumnType::Bigint,

@@ -6,12 +6,13 @@
 //! function of the rows and their order only; where batches are cut changes nothing, except that what
 //! is `Int64` in earlier batches of a span may be `Float64` in later ones, and that structs may get fields.
 //!
-//! The columns are: the checkpoint field, those that are given, the time field, the user field, then every other
-//! field (and `_misfit`) in order of first appearance.
+//! The columns are: the checkpoint field, the time field, the user field, then every other field (and `_misfit`) in order of
+//! first appearance. If a catalog decides, they are the catalog's, in its order, and `_misfit` behind them.
 //!
 //! # The type of a column
-//! A [`TableBuilder`] may be given columns with their types, which come first and stay. In others the first value that says
-//! a type decides, and the type stays for the span.
+//! The first value that says a type decides, and the type stays for the span. If a catalog decides, the type is the one it
+//! has stored; the first value anywhere decided that. Then a number without a type of its own makes a Float64 column, because
+//! a column that is stored never changes.
 //!
 //! | first value | column |
 //! |---|---|
@@ -57,6 +58,7 @@
 //! to nine digits of fraction; a zone is `Z`, `UTC`, `GMT`, `±HH`, `±HHmm` or `±HH:mm`, in the last two forms also a name of
 //! the IANA database; if there is none, it is the [`Zone`] of the settings.
 
+mod bound;
 mod builder;
 mod column;
 mod fit;
@@ -104,7 +106,17 @@ impl ColumnSettings {
         Rules {
             zone: self.zone,
             objects: self.objects,
+            numbers: Numbers::Promoted,
         }
+    }
+
+    /// The columns that every table has, with their types: checkpoint, time, user.
+    pub fn of_every_table(&self) -> [(&str, ColumnType); 3] {
+        [
+            (&self.checkpoint_field, ColumnType::Timestamp),
+            (&self.time_field, ColumnType::Timestamp),
+            (&self.user_field, self.user_type.into()),
+        ]
     }
 }
 
@@ -125,6 +137,26 @@ pub enum Objects {
 struct Rules {
     zone: Zone,
     objects: Objects,
+    numbers: Numbers,
+}
+
+impl Rules {
+    /// For columns whose types stay for good.
+    fn for_good(self) -> Self {
+        Self {
+            numbers: Numbers::Double,
+            ..self
+        }
+    }
+}
+
+/// What a column becomes whose first value is a whole number of a format that does not tell these from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    /// A column of integers, which one with a fraction can still make one of doubles.
+    Promoted,
+    /// A column of doubles, because a fraction may come.
+    Double,
 }
 
 /// The time in milliseconds that a table's time column would have for this value, exact or rounded, in `zone` if it is a string

@@ -11,8 +11,10 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::*;
 use crate::decode::json::{JsonDecoder, JsonSettings, Layout};
+use crate::record::Row;
 
 mod batches;
+mod catalog;
 mod nested;
 mod typed;
 mod types;
@@ -35,6 +37,22 @@ fn builder() -> TableBuilder {
     TableBuilder::new(&settings(UserType::String), OPENED)
 }
 
+/// A table of a catalog with these columns.
+fn bound(columns: &[(String, ColumnType)]) -> TableBuilder {
+    let columns = columns.iter().zip(1..);
+    let columns = columns.map(|((name, kind), id)| (id, name.as_str(), kind));
+    TableBuilder::bound(&settings(UserType::String), OPENED, columns)
+}
+
+/// Decides as a catalog does to which nobody else has come.
+fn decide(builder: &mut TableBuilder, row: &Row<'_>) {
+    for (name, kind) in builder.undecided(row) {
+        let id = u32::try_from(1000 + builder.kinds().len()).unwrap();
+        builder.extend([(id, name.as_str(), &kind)]);
+    }
+    assert_eq!(builder.undecided(row), []);
+}
+
 fn decoder() -> JsonDecoder {
     JsonDecoder::new(JsonSettings {
         layout: Layout::Plain,
@@ -48,6 +66,7 @@ fn append_with(decoder: &mut JsonDecoder, builder: &mut TableBuilder, json: &str
     let row = decoder
         .decode("c", Some(json.as_bytes()))
         .expect("valid JSON");
+    decide(builder, &row);
     builder.append(&row);
 }
 

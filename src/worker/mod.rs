@@ -114,10 +114,10 @@ pub enum WorkerError {
         /// What the target said.
         error: TargetError,
     },
-    /// Whoever has the schemas of records needs a person.
+    /// Whoever has the schemas of records or the columns of tables needs a person.
     #[error("{partition}: {reason}")]
-    Schemas {
-        /// The partition whose record needs a schema.
+    Unanswered {
+        /// The partition whose record needs one.
         partition: Partition,
         /// Which one, and what was said.
         reason: String,
@@ -359,9 +359,9 @@ impl<S: Source> Worker<S> {
     /// Deals with flows whose target failed on the worker's own thread.
     fn mend(&mut self, now: Duration) -> Result<(), WorkerError> {
         for (&slot, flow) in &mut self.flows {
-            if let Some(reason) = flow.no_schemas.take() {
+            if let Some(reason) = flow.unanswered.take() {
                 let partition = flow.partition.clone();
-                return Err(WorkerError::Schemas { partition, reason });
+                return Err(WorkerError::Unanswered { partition, reason });
             }
             let Some(error) = flow.take_trouble() else {
                 continue;

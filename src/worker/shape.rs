@@ -9,6 +9,7 @@ use std::sync::Arc;
 use alluvium_target::Target;
 
 use super::routing::Routing;
+use crate::catalog::Tables;
 use crate::decode::DecoderSettings;
 use crate::deliver::Print;
 use crate::table::ColumnSettings;
@@ -28,6 +29,7 @@ pub struct Shape {
     pub(super) columns: Arc<ColumnSettings>,
     pub(super) decoder: DecoderSettings,
     pub(super) routing: Arc<Routing>,
+    pub(super) tables: Option<Arc<dyn Tables>>,
 }
 
 impl Shape {
@@ -51,6 +53,7 @@ impl Shape {
             columns: Arc::new(columns),
             decoder,
             routing: Arc::default(),
+            tables: None,
         }
     }
 
@@ -61,6 +64,13 @@ impl Shape {
             routing: Arc::new(routing),
             ..self
         }
+    }
+
+    /// The same, but `tables` decides which columns tables have. That is no part of what the shape stands for: what a catalog has decided
+    /// holds for whoever reads a span again.
+    #[must_use]
+    pub fn bound(self, tables: Option<Arc<dyn Tables>>) -> Self {
+        Self { tables, ..self }
     }
 
     /// Where outputs go.

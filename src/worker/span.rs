@@ -9,12 +9,14 @@ use hashbrown::{Equivalent, HashMap};
 use prometheus::IntCounter;
 
 use super::letters::Letters;
+use crate::awaited::Needed;
+use crate::catalog::{Tables, Told};
 use crate::deliver::{Late, Load};
 use crate::duplicates::{Gathering, Key};
 use crate::flush::Policy;
 use crate::metrics::Metrics;
 use crate::record::{Partition, Record, Row, Span, Table};
-use crate::table::{ColumnSettings, TableBuilder};
+use crate::table::{ColumnSettings, ColumnType, TableBuilder};
 
 /// A table's name as a record gives it, to look the table up without making one.
 #[derive(Hash)]
@@ -33,6 +35,21 @@ struct Building {
     count: IntCounter,
     /// Payload bytes of the rows in the builder.
     bytes: usize,
+}
+
+impl Building {
+    /// Has all that the catalog has told of the table.
+    fn extend(&mut self, told: &Told) {
+        self.builder.extend(columns(told));
+        for name in &*told.refused {
+            self.builder.refuse(name);
+        }
+    }
+}
+
+fn columns(told: &Told) -> impl Iterator<Item = (u32, &str, &ColumnType)> {
+    let columns = told.columns.iter();
+    columns.map(|column| (column.id, &*column.name, &column.kind))
 }
 
 /// Everything gathered of a span so far. Dropped, it leaves nothing behind.
@@ -61,6 +78,8 @@ pub(super) struct OpenSpan {
 pub(super) struct Making<'a> {
     pub(super) policy: &'a Policy,
     pub(super) columns: &'a Arc<ColumnSettings>,
+    /// Decides which columns tables have; if nobody does, their rows do.
+    pub(super) tables: Option<&'a dyn Tables>,
     pub(super) metrics: &'a Metrics,
 }
 
@@ -84,6 +103,49 @@ impl OpenSpan {
             records: 0,
             empty: true,
         }
+    }
+
+    /// Sees to it that every field of a row has been decided about, before the row is taken.
+    ///
+    /// # Errors
+    /// What is not decided yet. Nothing of the row is taken then.
+    pub(super) fn decide(&mut self, row: &Row<'_>, making: &Making<'_>) -> Result<(), Needed> {
+        let Some(tables) = making.tables else {
+            return Ok(());
+        };
+        let (project, collection) = (row.project(), row.collection());
+        let of_every_table = || {
+            let columns = making.columns.of_every_table().into_iter();
+            columns.map(|(name, kind)| (name.to_lowercase(), kind))
+        };
+        let needed = |state| {
+            Needed::new(
+                format_args!("the catalog's word on {project}.{collection}"),
+                state,
+            )
+        };
+        let index = match self.by_name.get(&Name(project, collection)) {
+            Some(index) => *index,
+            None => {
+                let wanted: Vec<_> = of_every_table().collect();
+                let told = tables
+                    .decide(project, collection, &wanted)
+                    .map_err(needed)?;
+                let builder = TableBuilder::bound(making.columns, self.opened_ms, columns(&told));
+                let index = self.begin_table(project, collection, builder, making);
+                self.tables[index].extend(&told);
+                index
+            }
+        };
+        let building = &mut self.tables[index];
+        let undecided = building.builder.undecided(row);
+        if !undecided.is_empty() {
+            let told = tables
+                .decide(project, collection, &undecided)
+                .map_err(needed)?;
+            building.extend(&told);
+        }
+        Ok(())
     }
 
     /// Takes a row, and hands a full batch to the target; whether it did.
@@ -166,9 +228,19 @@ impl OpenSpan {
         if let Some(index) = self.by_name.get(&Name(project, collection)) {
             return *index;
         }
+        let builder = TableBuilder::new(making.columns, self.opened_ms);
+        self.begin_table(project, collection, builder, making)
+    }
+
+    fn begin_table(
+        &mut self,
+        project: &str,
+        collection: &str,
+        builder: TableBuilder,
+        making: &Making<'_>,
+    ) -> usize {
         let table = Table::new(project, collection);
         let count = making.metrics.rows_of(&table.to_string());
-        let builder = TableBuilder::new(making.columns, self.opened_ms);
         self.tables.push(Building {
             table: table.clone(),
             builder,

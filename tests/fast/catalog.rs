@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use alluvium::catalog::{Cached, Catalog, CatalogError, MemoryCatalog, SqlCatalog};
+use alluvium::catalog::{Catalog, CatalogError, MemoryCatalog, SqlCatalog};
 use alluvium::config::settings::Store;
 use alluvium::table::ColumnType;
 
@@ -11,7 +11,6 @@ use crate::support::catalog::{conforms, opened, runtime, shown, wanted};
 use crate::support::config::Config;
 use crate::support::output::scratch;
 use crate::support::program::{alluvium, stderr};
-use crate::support::seconds;
 
 fn store(file: &Path) -> Store {
     let (_scratch, directory) = scratch();
@@ -53,15 +52,6 @@ fn sqlite_conforms() {
     let (_scratch, directory) = scratch();
     let store = store(&directory.join("catalog.db"));
     runtime().block_on(conforms(&|| open(&store).unwrap()));
-}
-
-#[test]
-fn a_cache_conforms_when_it_keeps_nothing() {
-    let (_scratch, directory) = scratch();
-    let store = store(&directory.join("catalog.db"));
-    runtime().block_on(conforms(&|| {
-        Arc::new(Cached::new(opened(&store).unwrap(), seconds(0)))
-    }));
 }
 
 #[test]

@@ -44,7 +44,9 @@ fn made() -> RecordBatch {
         zone: Zone::UTC,
         objects: Objects::Map,
     });
-    let mut builder = TableBuilder::with_columns(&settings, 0, &columns);
+    let given = columns.iter().zip(1..);
+    let given = given.map(|((name, kind), id)| (id, name.as_str(), kind));
+    let mut builder = TableBuilder::bound(&settings, 0, given);
     let mut decoder = JsonDecoder::new(JsonSettings {
         layout: Layout::Plain,
         project: "p".into(),

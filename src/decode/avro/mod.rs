@@ -27,6 +27,8 @@ use self::decode::{Extent, Run};
 use self::names::Names;
 use self::program::Program;
 use super::{BadRecord, Failure, Reason};
+use crate::awaited::Needed;
+pub use crate::awaited::NotYet;
 use crate::record::{Row, RowBuffer, Value};
 
 pub(super) use self::frame::registered;
@@ -79,26 +81,6 @@ pub enum Found {
     Unknown(Arc<str>),
     /// It is not at hand yet.
     NotYet(NotYet),
-}
-
-/// Why a schema is not at hand yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotYet {
-    /// It is being fetched.
-    Asked,
-    /// It could not be fetched, which is tried again.
-    Failed(Arc<str>),
-    /// It will not be fetched before a person has changed something.
-    Refused(Arc<str>),
-}
-
-/// A schema without which a record cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Needed {
-    /// What the record calls it by.
-    pub id: SchemaId,
-    /// How it stands with it.
-    pub state: NotYet,
 }
 
 /// How Avro records are read.
@@ -189,8 +171,7 @@ impl AvroDecoder {
             ..
         } = self;
         let Some((_, compiled)) = last else {
-            let state = NotYet::Asked;
-            return Err(Failure::Needs(Needed { id, state }));
+            return Err(Failure::Needs(Needed::new(id, NotYet::Asked)));
         };
         let mut run = Run::new(&compiled.program, Cursor::new(payload, start), buffer);
         let name = run.row(Extent::All)?;
@@ -199,6 +180,11 @@ impl AvroDecoder {
         }
         let collection = collection_of(settings, compiled, buffer, name, topic, collection)?;
         Ok(buffer.row(&compiled.program.text, &settings.project, collection))
+    }
+
+    /// Whether a record may have more rows than one.
+    pub fn may_have_more(&self) -> bool {
+        self.settings.encoding == Encoding::Container
     }
 
     /// The next row of the record that was decoded last, if it has more than one.
@@ -247,7 +233,7 @@ impl AvroDecoder {
         }
         let schema = match self.settings.schemas.find(id) {
             Found::Schema(schema) => schema,
-            Found::NotYet(state) => return Err(Failure::Needs(Needed { id, state })),
+            Found::NotYet(state) => return Err(Failure::Needs(Needed::new(id, state))),
             Found::Unusable(why) => {
                 return Err(
                     BadRecord::new(Reason::UnusableSchema, format_args!("{id}: {why}")).into(),

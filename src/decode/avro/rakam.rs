@@ -18,7 +18,8 @@ use super::names::Names;
 use super::program::Program;
 use super::schema::{Content, Field, Schema, Sense, Type};
 use super::{MAX_BYTES, MAX_COLLECTION, bytes_of, lower_case};
-use crate::decode::{BadRecord, Reason};
+use crate::awaited::{Needed, NotYet};
+use crate::decode::{BadRecord, Failure, Reason};
 use crate::record::{Row, RowBuffer};
 
 /// More tables than this are forgotten, and compiled anew.
@@ -65,18 +66,35 @@ pub struct Column {
 }
 
 /// Knows which columns tables have.
-pub trait Columns: Debug + Send {
-    /// All columns of a table in their order, the checkpoint's too; `None` if there is no such table. The same list is given
-    /// by the same pointer.
-    fn of(&mut self, project: &str, collection: &str) -> Option<Arc<[Column]>>;
+pub trait Columns: Debug + Send + Sync {
+    /// All columns of a table in their order, the checkpoint's too, of which there are more than `known` if it can be;
+    /// `Ok(None)` if there is no such table. Columns are only ever added, behind the others.
+    ///
+    /// # Errors
+    /// Why nobody knows yet.
+    fn of(
+        &self,
+        project: &str,
+        collection: &str,
+        known: usize,
+    ) -> Result<Option<Arc<[Column]>>, NotYet>;
+}
+
+/// How the original's records are read.
+#[derive(Clone, Debug)]
+pub struct RakamSettings {
+    /// Knows which columns tables have.
+    pub columns: Arc<dyn Columns>,
+    /// The column that is not in records.
+    pub checkpoint: Arc<str>,
+    /// Longer payloads are refused, in bytes. Never more than 512 MiB.
+    pub max_bytes: usize,
 }
 
 /// Turns records of the original into rows, with storage it keeps between them.
 #[derive(Debug)]
 pub struct RakamDecoder {
-    columns: Box<dyn Columns>,
-    checkpoint: String,
-    max_bytes: usize,
+    settings: RakamSettings,
     names: Names,
     tables: HashMap<TableName, (Arc<[Column]>, Compiled)>,
     scratch: Scratch,
@@ -101,13 +119,11 @@ struct Addressed<'a> {
 }
 
 impl RakamDecoder {
-    /// A decoder of records whose tables `columns` knows; `checkpoint` is the column that is not in them. Longer payloads
-    /// than `max_bytes` are refused.
-    pub fn new(columns: Box<dyn Columns>, checkpoint: &str, max_bytes: usize) -> Self {
+    /// A decoder for records read as `settings` say.
+    pub fn new(mut settings: RakamSettings) -> Self {
+        settings.max_bytes = settings.max_bytes.min(MAX_BYTES);
         Self {
-            columns,
-            checkpoint: checkpoint.to_owned(),
-            max_bytes: max_bytes.min(MAX_BYTES),
+            settings,
             names: Names::default(),
             tables: HashMap::new(),
             scratch: Scratch::default(),
@@ -117,18 +133,18 @@ impl RakamDecoder {
     /// Reads a record of a Kafka topic, which is called `project.collection`.
     ///
     /// # Errors
-    /// A record that cannot become a row.
+    /// A record that cannot become a row, or cannot yet.
     pub fn kafka<'a>(
         &'a mut self,
         topic: &'a str,
         payload: Option<&[u8]>,
-    ) -> Result<Row<'a>, BadRecord> {
-        let payload = bytes_of(payload, self.max_bytes)?;
+    ) -> Result<Row<'a>, Failure> {
+        let payload = bytes_of(payload, self.settings.max_bytes)?;
         let Some((project, rest)) = topic.split_once('.') else {
-            return no_table("the topic is not called project.collection");
+            return Ok(no_table("the topic is not called project.collection")?);
         };
         let Some(kind) = payload.first() else {
-            return Err(BadRecord::new(Reason::NotAvro, "the payload is empty"));
+            return Err(BadRecord::new(Reason::NotAvro, "the payload is empty").into());
         };
         let mut cursor = Cursor::new(payload, 1);
         let collection = match kind {
@@ -149,22 +165,22 @@ impl RakamDecoder {
     /// Reads a record of a Kinesis stream. Partition keys are `project|collection`.
     ///
     /// # Errors
-    /// A record that cannot become a row. One that [points to a bulk object](bulk_pointer) is one of those.
+    /// A record that cannot become a row, or cannot yet. One that [points to a bulk object](bulk_pointer) is one of those.
     pub fn kinesis<'a>(
         &'a mut self,
         partition_key: &str,
         payload: Option<&[u8]>,
-    ) -> Result<Row<'a>, BadRecord> {
-        let payload = bytes_of(payload, self.max_bytes)?;
+    ) -> Result<Row<'a>, Failure> {
+        let payload = bytes_of(payload, self.settings.max_bytes)?;
         let (project, rest) = partition_key.split_once('|').unwrap_or((partition_key, ""));
         let mut cursor = Cursor::new(payload, 1);
         let collection = match payload.first() {
             Some(0) => rest,
             Some(2) => cursor.text()?,
-            Some(1) => return wrong("records of type 1, an old form of bulk, are not read"),
-            Some(3) => return wrong("the record points to a bulk object"),
-            Some(kind) => return wrong(format_args!("there are no records of type {kind}")),
-            None => return Err(BadRecord::new(Reason::NotAvro, "the payload is empty")),
+            Some(1) => wrong("records of type 1, an old form of bulk, are not read")?,
+            Some(3) => wrong("the record points to a bulk object")?,
+            Some(kind) => wrong(format_args!("there are no records of type {kind}"))?,
+            None => return Err(BadRecord::new(Reason::NotAvro, "the payload is empty").into()),
         };
         let body = cursor.at();
         self.single(
@@ -196,22 +212,35 @@ impl RakamDecoder {
         &'a mut self,
         payload: &[u8],
         addressed: &Addressed<'_>,
-    ) -> Result<Row<'a>, BadRecord> {
+    ) -> Result<Row<'a>, Failure> {
         self.scratch
             .address(addressed.project, addressed.collection)?;
-        let mut cursor = Cursor::new(payload, addressed.body);
-        self.body(&mut cursor, Extent::UntilEnd)?;
-        self.row()
+        let mut known = 0;
+        loop {
+            let mut cursor = Cursor::new(payload, addressed.body);
+            let columns = self.body(&mut cursor, Extent::UntilEnd, known)?;
+            // Bytes behind the last column are of columns that were added since, if anybody knows of any.
+            if cursor.is_at_end() || columns == known {
+                return Ok(self.row()?);
+            }
+            known = columns;
+        }
     }
 
-    /// Reads the values of a row of the table that is addressed into the buffer.
-    fn body<'c>(&mut self, cursor: &mut Cursor<'c>, extent: Extent) -> Result<(), Broken> {
-        let (program, _) = self.table()?;
-        let program = Arc::clone(program);
+    /// Reads the values of a row of the table that is addressed into the buffer, by more columns than `known` if there are; gives
+    /// how many.
+    fn body<'c>(
+        &mut self,
+        cursor: &mut Cursor<'c>,
+        extent: Extent,
+        known: usize,
+    ) -> Result<usize, Broken> {
+        let (program, columns) = self.table(known)?;
+        let (program, columns) = (Arc::clone(program), columns.len());
         let mut run = Run::new(&program, *cursor, &mut self.scratch.buffer);
         run.row(extent)?;
         *cursor = run.cursor;
-        Ok(())
+        Ok(columns)
     }
 
     /// The row in the buffer.
@@ -227,37 +256,72 @@ impl RakamDecoder {
         }
     }
 
-    /// What reads records of the table that is addressed, and how many columns these have.
-    fn table(&mut self) -> Result<(&Arc<Program>, usize), BadRecord> {
+    /// What reads records of the table that is addressed, and its columns, of which there are more than `known` if it can be.
+    fn table(&mut self, known: usize) -> Result<(&Arc<Program>, &[Column]), Failure> {
         let Scratch {
             project,
             collection,
             ..
         } = &self.scratch;
-        let Some(columns) = self.columns.of(project, collection) else {
-            return no_table(format_args!("there is no table {project}.{collection}"));
-        };
-        let known = self.tables.get(&Key(project, collection));
-        if known.is_none_or(|(of, _)| !Arc::ptr_eq(of, &columns)) {
-            if self.tables.len() >= MAX_TABLES {
-                self.tables.clear();
+        let compiled = self.tables.get(&Key(project, collection));
+        let has = compiled.map_or(0, |(columns, _)| columns.len());
+        if has <= known {
+            let columns = self.settings.columns.of(project, collection, known);
+            let columns = columns.map_err(|state| {
+                let what = format_args!("the catalog's word on {project}.{collection}");
+                Failure::Needs(Needed::new(what, state))
+            })?;
+            let Some(columns) = columns.filter(|columns| !columns.is_empty()) else {
+                return Ok(no_table(format_args!(
+                    "there is no table {project}.{collection}"
+                ))?);
+            };
+            if columns.len() > has {
+                self.compile(columns);
             }
-            let schema = schema(&columns, &self.checkpoint);
-            let program =
-                schema.map(|schema| Arc::new(Program::new(&schema, None, &mut self.names)));
-            let key = (project.as_str().into(), collection.as_str().into());
-            self.tables.insert(key, (columns, program));
         }
+        let Scratch {
+            project,
+            collection,
+            ..
+        } = &self.scratch;
         match self.tables.get(&Key(project, collection)) {
-            Some((columns, Ok(program))) => {
-                let own = columns
-                    .iter()
-                    .filter(|column| column.name != self.checkpoint);
-                Ok((program, own.count()))
-            }
-            Some((_, Err(why))) => Err(BadRecord::new(Reason::UnusableSchema, why)),
-            None => no_table("the table is gone"),
+            Some((columns, Ok(program))) => Ok((program, columns)),
+            Some((_, Err(why))) => Err(BadRecord::new(Reason::UnusableSchema, why).into()),
+            None => Ok(no_table("the table is gone")?),
         }
+    }
+
+    /// How many columns records of the table that is addressed may have; asks for more if they have `wanted`.
+    fn own_columns(&mut self, wanted: i64) -> Result<usize, Failure> {
+        let wanted = usize::try_from(wanted).unwrap_or(0);
+        let mut known = 0;
+        loop {
+            let checkpoint = self.settings.checkpoint.clone();
+            let (_, columns) = self.table(known)?;
+            let own = columns.iter().filter(|column| *column.name != *checkpoint);
+            let own = own.count();
+            if own >= wanted || columns.len() == known {
+                return Ok(own);
+            }
+            known = columns.len();
+        }
+    }
+
+    #[cold]
+    fn compile(&mut self, columns: Arc<[Column]>) {
+        if self.tables.len() >= MAX_TABLES {
+            self.tables.clear();
+        }
+        let schema = schema(&columns, &self.settings.checkpoint);
+        let program = schema.map(|schema| Arc::new(Program::new(&schema, None, &mut self.names)));
+        let Scratch {
+            project,
+            collection,
+            ..
+        } = &self.scratch;
+        let key = (project.as_str().into(), collection.as_str().into());
+        self.tables.insert(key, (columns, program));
     }
 }
 
@@ -331,6 +395,9 @@ pub enum BulkError {
     /// Its bytes did not come.
     #[error("cannot read the bulk object: {0}")]
     Unavailable(#[from] io::Error),
+    /// A table's columns are not known yet: it must be read again, from its beginning.
+    #[error("{} is not at hand yet", .0.what)]
+    Needs(Needed),
     /// It is nothing that can be read, or names a table whose columns are not known: without them nobody can tell where its
     /// records end. Where, in bytes.
     #[error("the bulk object cannot be read beyond byte {at}: {bad}")]
@@ -404,7 +471,7 @@ impl<R: io::Read> Bulk<'_, R> {
                 let collection = cursor.text()?;
                 let (columns, records) = (cursor.int()?, cursor.int()?);
                 decoder.scratch.address(&project, collection)?;
-                let (_, known) = decoder.table()?;
+                let known = decoder.own_columns(columns)?;
                 match (usize::try_from(columns), u64::try_from(records)) {
                     (Ok(columns), Ok(_)) if columns > known => Err(Broken::Bad(BadRecord::new(
                         Reason::WrongLayout,
@@ -421,7 +488,7 @@ impl<R: io::Read> Bulk<'_, R> {
         };
         group.left -= 1;
         let columns = group.columns;
-        self.part(|decoder, cursor| decoder.body(cursor, Extent::First(columns)))?;
+        self.part(|decoder, cursor| decoder.body(cursor, Extent::First(columns), 0))?;
         Ok(true)
     }
 
@@ -441,13 +508,14 @@ impl<R: io::Read> Bulk<'_, R> {
             };
             let truncated =
                 matches!(&broken, Broken::Fault(fault) if fault.what == What::Truncated);
-            let large = self.bytes.len() - self.at > self.decoder.max_bytes;
+            let large = self.bytes.len() - self.at > self.decoder.settings.max_bytes;
             if truncated && !self.whole && !large {
                 self.fill()?;
                 continue;
             }
             let at = self.passed + self.at as u64;
             let bad = match broken {
+                Broken::Needs(needed) => return Err(BulkError::Needs(needed)),
                 Broken::Bad(bad) => bad,
                 Broken::Fault(_) if large => {
                     BadRecord::new(Reason::TooLarge, "a record is larger than allowed")
@@ -484,6 +552,7 @@ impl<R: io::Read> Bulk<'_, R> {
 enum Broken {
     Fault(Box<Fault>),
     Bad(BadRecord),
+    Needs(Needed),
 }
 
 impl From<Box<Fault>> for Broken {
@@ -492,11 +561,21 @@ impl From<Box<Fault>> for Broken {
     }
 }
 
-impl From<Broken> for BadRecord {
+impl From<Broken> for Failure {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Fault(fault) => fault.into(),
-            Broken::Bad(bad) => bad,
+            Broken::Bad(bad) => Self::Bad(bad),
+            Broken::Needs(needed) => Self::Needs(needed),
+        }
+    }
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Bad(bad) => Self::Bad(bad),
+            Failure::Needs(needed) => Self::Needs(needed),
         }
     }
 }

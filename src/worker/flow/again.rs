@@ -6,14 +6,14 @@ use std::time::Duration;
 use alluvium_target::TargetError;
 
 use super::{Flow, OpenSpan, Shaping, Tools};
-use crate::decode::avro::{Needed, NotYet};
+use crate::awaited::{Needed, NotYet};
 use crate::deliver::SpanId;
 use crate::record::{Position, Table};
 use crate::worker::shape::Shape;
 
-/// How long a partition waits for a schema that is being fetched, and at most for one that could not be.
-const SCHEMA_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_SCHEMA_WAIT: Duration = Duration::from_secs(15);
+/// How long a partition waits for what was asked for, and at most if there was no answer.
+const ANSWER_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 impl Flow {
     /// The spans of the recovered plan are shaped as its writer did.
@@ -105,27 +105,27 @@ impl Flow {
         (from, delay)
     }
 
-    /// Waits for a schema, to go on with the record at `position` then. What is gathered stays.
-    pub(super) fn await_schema(&mut self, schema: Needed, position: Position, now: Duration) {
+    /// Waits for something, to go on with the record at `position` then. What is gathered stays.
+    pub(super) fn wait_for(&mut self, needed: Needed, position: Position, now: Duration) {
         // An open span without a record would be due for its age, and others with it.
         if self.open.as_ref().is_some_and(OpenSpan::is_empty) {
             self.open = None;
         }
-        let Needed { id, state } = schema;
+        let Needed { what, state } = needed;
         let partition = &self.partition;
         let delay = match state {
             NotYet::Asked => {
-                tracing::debug!(%partition, %position, "{id} is being fetched; the partition waits");
-                SCHEMA_WAIT
+                tracing::debug!(%partition, %position, "{what} is asked for; the partition waits");
+                ANSWER_WAIT
             }
             NotYet::Failed(reason) => {
-                let delay = self.backoff.next_delay().min(LONGEST_SCHEMA_WAIT);
-                tracing::warn!(%partition, %position, retry_in = ?delay, %reason, "{id} cannot be had; the partition waits for it");
+                let delay = self.backoff.next_delay().min(LONGEST_WAIT);
+                tracing::warn!(%partition, %position, retry_in = ?delay, %reason, "{what} cannot be had; the partition waits for it");
                 delay
             }
             NotYet::Refused(reason) => {
-                self.no_schemas = Some(format!("{id} is needed at {position}: {reason}"));
-                LONGEST_SCHEMA_WAIT
+                self.unanswered = Some(format!("{what} is needed at {position}: {reason}"));
+                LONGEST_WAIT
             }
         };
         self.hold_until = Some(now + delay);

@@ -19,6 +19,7 @@ use super::refused::Refused;
 use super::routing::{self, Historical, Places, Way};
 use super::shape::Shape;
 use super::span::{Making, OpenSpan};
+use crate::awaited::Needed;
 use crate::decode::{Decoder, Failure};
 use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, Writer};
 use crate::duplicates::{Duplicates, Gathering};
@@ -26,7 +27,7 @@ use crate::flush::{Policy, Reason};
 use crate::metrics::Metrics;
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
-use crate::record::{Partition, Position, Record, SpanStart};
+use crate::record::{Partition, Position, Record, Row, SpanStart};
 
 /// How records become outputs, with what that needs to be kept between them.
 pub(super) struct Shaping {
@@ -69,7 +70,7 @@ enum Gathered {
     HandedOn,
     /// It is not: it belongs to a day that began after the span was opened.
     OfAnotherDay,
-    /// It is not: it cannot be read before its schema is known.
+    /// It is not: it cannot be read before its schema is known, or kept before its columns are decided.
     Waits,
 }
 
@@ -134,8 +135,8 @@ pub(super) struct Flow {
     pub(super) hold_until: Option<Duration>,
     /// Why nothing more is done for this partition before a person has looked.
     pub(super) stopped: Option<String>,
-    /// Why schemas that are needed will not come before a person has looked.
-    pub(super) no_schemas: Option<String>,
+    /// Why what is needed will not come before a person has looked.
+    pub(super) unanswered: Option<String>,
     /// Where `--until-end` ends, if asked for.
     pub(super) end: Option<Position>,
     /// When the last record was taken.
@@ -171,7 +172,7 @@ impl Flow {
             backoff: Backoff::new(start.offset().unsigned_abs()),
             hold_until: None,
             stopped: None,
-            no_schemas: None,
+            unanswered: None,
             end,
             last_taken: tools.clock.now(),
             paused: false,
@@ -288,6 +289,7 @@ impl Flow {
         let making = Making {
             policy: &tools.policy,
             columns: &shape.columns,
+            tables: shape.tables.as_deref(),
             metrics: &tools.metrics,
         };
         let topic = record.origin.unwrap_or(self.partition.topic());
@@ -296,6 +298,15 @@ impl Flow {
         let mut handed_on = false;
         let mut letter = None;
         let mut first = true;
+        if let Err(needed) = decided_of_many(decoder, topic, record, |row| {
+            match shape.routing.way(row, read_from, open.opened_ms, places) {
+                Way::Target => open.decide(row, &making),
+                Way::Late { .. } | Way::Dropped(_) => Ok(()),
+            }
+        }) {
+            self.wait_for(needed, record.position, now);
+            return Ok(Gathered::Waits);
+        }
         let mut decoded = decoder.decode(topic, record);
         loop {
             match decoded {
@@ -316,22 +327,25 @@ impl Flow {
                                 letter =
                                     Some(("target_rejected", format!("target_rejected: {reason}")));
                             }
-                            None if event
-                                .map_or(Ok(false), |event| open.repeats(event, record))? =>
-                            {
-                                let dropped = &tools.metrics.dropped;
-                                dropped.with_label_values(&["duplicate"]).inc();
-                            }
                             None => {
-                                handed_on |=
-                                    open.take_row(&row, std::mem::take(&mut bytes), now, &making)?;
+                                if let Err(needed) = open.decide(&row, &making) {
+                                    self.wait_for(needed, record.position, now);
+                                    return Ok(Gathered::Waits);
+                                }
+                                if event.map_or(Ok(false), |event| open.repeats(event, record))? {
+                                    let dropped = &tools.metrics.dropped;
+                                    dropped.with_label_values(&["duplicate"]).inc();
+                                } else {
+                                    let bytes = std::mem::take(&mut bytes);
+                                    handed_on |= open.take_row(&row, bytes, now, &making)?;
+                                }
                             }
                         }
                     }
                 },
                 Err(Failure::Bad(bad)) => letter = Some((bad.reason.name(), bad.to_string())),
-                Err(Failure::Needs(schema)) => {
-                    self.await_schema(schema, record.position, now);
+                Err(Failure::Needs(needed)) => {
+                    self.wait_for(needed, record.position, now);
                     return Ok(Gathered::Waits);
                 }
             }
@@ -400,6 +414,25 @@ impl Flow {
     pub(super) fn written(&self) -> bool {
         self.in_flight.is_empty()
     }
+}
+
+/// Decides about all rows of a record that may have several, before any of them is taken: it is offered again as a whole.
+fn decided_of_many(
+    decoder: &mut Decoder,
+    topic: &str,
+    record: &Record<'_>,
+    mut decide: impl FnMut(&Row<'_>) -> Result<(), Needed>,
+) -> Result<(), Needed> {
+    if !decoder.may_have_more() {
+        return Ok(());
+    }
+    if let Ok(row) = decoder.decode(topic, record) {
+        decide(&row)?;
+        while let Some(more) = decoder.more(topic) {
+            more.map_or(Ok(()), |row| decide(&row))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the day is a later one than that on which the span was opened, and has begun.

@@ -51,10 +51,7 @@ fn a_schema_that_is_not_at_hand_is_asked_for() {
     let mut decoder = decoder(USER, None);
     let payload = [0, 0, 0, 1, 1, 9];
     let failure = decoder.decode("t", Some(&payload), None).unwrap_err();
-    let needed = Needed {
-        id: SchemaId::Number(257),
-        state: NotYet::Asked,
-    };
+    let needed = Needed::new("schema 257", NotYet::Asked);
     assert_eq!(failure, Failure::Needs(needed));
     assert_eq!(failure.to_string(), "schema 257 is not at hand yet");
 }
