@@ -107,6 +107,12 @@ impl Columns {
     }
 }
 
+impl FromIterator<Column> for Columns {
+    fn from_iter<I: IntoIterator<Item = Column>>(columns: I) -> Self {
+        Self(columns.into_iter().collect())
+    }
+}
+
 impl Deref for Columns {
     type Target = [Column];
 

@@ -13,6 +13,7 @@
 mod support;
 
 mod avro;
+mod bound;
 mod catalog;
 mod cli;
 mod delivery;
