@@ -24,6 +24,8 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
     let mut columns = columns(r);
     if !matches!(source.layout, JsonLayout::Plain { .. }) {
         columns.lower_case();
+    } else if r.set(&keys::STORE_URL).is_some() {
+        suit_the_catalog(r, &columns);
     }
     let output = output(r, &columns);
     let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
@@ -167,6 +169,25 @@ fn avro_settings(r: &mut Reader<'_>, avro: bool) -> Option<Avro> {
         collection_of_record,
         reader_schema,
     })
+}
+
+/// The catalog's names are lower case, and fields are looked for by the names that are configured.
+fn suit_the_catalog(r: &mut Reader<'_>, columns: &Columns) {
+    for (key, name) in [
+        (&keys::CHECKPOINT_FIELD, &columns.checkpoint),
+        (&keys::TIME_FIELD, &columns.time),
+        (&keys::USER_FIELD, &columns.user),
+    ] {
+        if *name != name.to_lowercase() {
+            let fix = "write it in lower case, as records must, or remove metadata.store.jdbc.url";
+            contradiction(
+                r,
+                key,
+                "is not lower case, as the catalog's columns are",
+                fix,
+            );
+        }
+    }
 }
 
 /// Records of the original have no schema with them, and their topic names their table.

@@ -289,6 +289,19 @@ fn values_of_the_original_that_are_not_served_yet_say_so() {
 }
 
 #[test]
+fn names_of_columns_must_be_such_as_a_catalog_has() {
+    let plain =
+        format!("{LEAST}source.data-format.json.layout=PLAIN\ndatabase.user-field-name=userId\n");
+    assert!(with_env(&plain, &[]).is_ok());
+    let catalog = format!("{plain}metadata.store.jdbc.url=jdbc:sqlite:/c.db\n");
+    let problems = with_env(&catalog, &[]).unwrap_err().to_string();
+    assert!(
+        problems.contains("database.user-field-name: is not lower case"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn avro_must_be_told_how_its_records_say_their_schema() {
     let avro = LEAST.replace("source.data-format=JSON", "source.data-format=AVRO");
     let problems = |more: &str| {

@@ -2,9 +2,13 @@
 //!
 //! Everything else knows this module; it knows nothing but the nouns it shares with targets.
 
+mod column_type;
 mod row;
 
 pub use alluvium_target::{Partition, Position, Span, SpanStart, Table, dead_letters};
+#[cfg(test)]
+pub(crate) use column_type::tests::types;
+pub use column_type::{ColumnType, UnknownType};
 pub use row::{Cell, Container, Field, Items, Nested, Opened, Piece, Row, RowBuffer, Value};
 
 /// One message of a stream, borrowed from the client that received it.

@@ -13,6 +13,8 @@ pub use buffer::RowBuffer;
 pub use cell::{Cell, Container, Opened, Piece};
 pub use nested::{Items, Nested};
 
+use super::ColumnType;
+
 /// A record as a row of one table: its names and its fields, in the order they were written.
 ///
 /// Field names are unique within a row: of several fields of one name the first counts.
@@ -22,6 +24,7 @@ pub struct Row<'a> {
     collection: &'a str,
     payload: &'a str,
     buffer: &'a RowBuffer,
+    declared: &'a [(String, ColumnType)],
 }
 
 impl<'a> Row<'a> {
@@ -35,6 +38,20 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn collection(&self) -> &'a str {
         self.collection
+    }
+
+    /// The same, with the types that its format declares for fields, by their names. Others say theirs by their values.
+    #[must_use]
+    pub fn declaring(self, declared: &'a [(String, ColumnType)]) -> Self {
+        Self { declared, ..self }
+    }
+
+    /// The type that the row's format declares for a field, whatever its value in this row. Takes as long as there are fields.
+    pub fn declared(&self, name: &str) -> Option<&'a ColumnType> {
+        let mut declared = self.declared.iter();
+        declared
+            .find(|(field, _)| field == name)
+            .map(|(_, kind)| kind)
     }
 
     /// The fields, in the order of the record.

@@ -145,7 +145,7 @@ impl TableBuilder {
         self.follow(row);
         for (place, (number, value)) in row.values().enumerate() {
             if !matches!(value, Value::Null) && self.column_by_number(number).is_none() {
-                self.note_undecided(row.name(place), &value, &mut undecided);
+                self.note_undecided(row, place, &value, &mut undecided);
             }
         }
         undecided
@@ -154,10 +154,12 @@ impl TableBuilder {
     #[inline(never)]
     fn note_undecided(
         &self,
-        name: &str,
+        row: &Row<'_>,
+        place: usize,
         value: &Value<'_>,
         undecided: &mut Vec<(String, ColumnType)>,
     ) {
+        let name = row.name(place);
         let folded = folded(name);
         let has = |(other, _): &(String, ColumnType)| **other == *folded;
         if self.by_name.contains_key(name)
@@ -173,7 +175,7 @@ impl TableBuilder {
         if refused || self.columns.len() + undecided.len() >= MAX_COLUMNS {
             return;
         }
-        if let Some(kind) = self.kind_of_new(&folded, value) {
+        if let Some(kind) = self.kind_of_new(&folded, row.declared(name), value) {
             undecided.push((folded.to_string(), kind));
         }
     }
@@ -209,7 +211,7 @@ impl TableBuilder {
             }
             match self.column_by_number(number) {
                 Some(at) => self.append_to(at, &value),
-                None => self.append_by_name(number, row.name(place), place, &value),
+                None => self.append_by_name(number, row, place, &value),
             }
         }
         if self
@@ -293,7 +295,14 @@ impl TableBuilder {
     /// Takes a field by its name, whose column is found by its number from now on.
     /// Takes a field by its name, whose column is found by its number from now on.
     #[inline(never)]
-    fn append_by_name(&mut self, number: Option<u32>, name: &str, place: usize, value: &Value<'_>) {
+    fn append_by_name(
+        &mut self,
+        number: Option<u32>,
+        row: &Row<'_>,
+        place: usize,
+        value: &Value<'_>,
+    ) {
+        let name = row.name(place);
         let at = match (self.by_name.get(name), &mut self.bound) {
             (Some(&at), _) => at as usize,
             (None, Some(bound)) => {
@@ -301,7 +310,7 @@ impl TableBuilder {
                 return;
             }
             (None, None) => {
-                let Some(kind) = self.kind_of_new(name, value) else {
+                let Some(kind) = self.kind_of_new(name, row.declared(name), value) else {
                     self.add_misfit(name, value);
                     return;
                 };
@@ -344,12 +353,17 @@ impl TableBuilder {
     }
 
     /// The type of the column that a field of a new name begins, if it may begin one and says its type.
-    fn kind_of_new(&self, name: &str, value: &Value<'_>) -> Option<ColumnType> {
+    fn kind_of_new(
+        &self,
+        name: &str,
+        declared: Option<&ColumnType>,
+        value: &Value<'_>,
+    ) -> Option<ColumnType> {
         let reserved = self.is_checkpoint(name) || name == MISFIT;
         if reserved || name.len() > MAX_NAME || self.columns.len() >= MAX_COLUMNS {
             return None;
         }
-        infer(value, self.rules)
+        declared.cloned().or_else(|| infer(value, self.rules))
     }
 
     /// Adds a column that keeps its type, unless there is one of the name.

@@ -66,11 +66,10 @@ mod infer;
 mod misfits;
 mod number;
 mod time;
-mod types;
 mod zone;
 
+pub use crate::record::{ColumnType, UnknownType};
 pub use builder::TableBuilder;
-pub use types::{ColumnType, UnknownType};
 pub use zone::{UnknownZone, Zone};
 
 use std::borrow::Cow;

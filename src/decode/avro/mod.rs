@@ -8,6 +8,7 @@
 //! them; records within are objects.
 
 mod container;
+mod columns;
 mod cursor;
 mod decode;
 mod frame;
@@ -29,7 +30,7 @@ use self::program::Program;
 use super::{BadRecord, Failure, Reason};
 use crate::awaited::Needed;
 pub use crate::awaited::NotYet;
-use crate::record::{Row, RowBuffer, Value};
+use crate::record::{ColumnType, Row, RowBuffer, Value};
 
 pub(super) use self::frame::registered;
 pub use self::frame::{SCHEMA_HEADER, SchemaId};
@@ -106,6 +107,8 @@ struct Compiled {
     program: Program,
     /// The number of the field that names the collection.
     collection: Option<u32>,
+    /// The types of the fields that have one.
+    columns: Vec<(String, ColumnType)>,
 }
 
 /// Turns payloads into rows, one at a time, with storage it keeps between them.
@@ -179,7 +182,8 @@ impl AvroDecoder {
             run.cursor.broken::<()>("something follows the record")?;
         }
         let collection = collection_of(settings, compiled, buffer, name, topic, collection)?;
-        Ok(buffer.row(&compiled.program.text, &settings.project, collection))
+        let row = buffer.row(&compiled.program.text, &settings.project, collection);
+        Ok(row.declaring(&compiled.columns))
     }
 
     /// Whether a record may have more rows than one.
@@ -218,11 +222,8 @@ impl AvroDecoder {
             Ok(collection) => collection,
             Err(bad) => return Some(Err(bad)),
         };
-        Some(Ok(buffer.row(
-            &compiled.program.text,
-            &settings.project,
-            collection,
-        )))
+        let row = buffer.row(&compiled.program.text, &settings.project, collection);
+        Some(Ok(row.declaring(&compiled.columns)))
     }
 
     /// The program for records written with a schema.
@@ -285,6 +286,7 @@ fn compile(settings: &AvroSettings, schema: &Schema, names: &mut Names) -> Arc<C
     Arc::new(Compiled {
         program,
         collection,
+        columns: columns::of(settings.reader.as_deref().unwrap_or(schema)),
     })
 }
 

@@ -187,6 +187,7 @@ impl RowBuffer {
             collection,
             payload,
             buffer: self,
+            declared: &[],
         }
     }
 

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use proptest::strategy::Union;
 
 use super::*;
+use crate::record::types;
 use crate::record::{Cell, Container, Piece, RowBuffer};
-use crate::table::types::tests::types;
 
 /// A value as a decoder with types would have it.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use arrow_array::types::Float64Type;
 
 use super::*;
 use crate::awaited::NotYet;
-use crate::catalog::{Column, Columns, Tables, Told};
+use crate::catalog::{Column, Tables, Told};
 use crate::table::ColumnType;
 
 /// A catalog that answers when it is told to, and sees what it was asked.

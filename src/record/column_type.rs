@@ -321,12 +321,12 @@ impl<'a> Parser<'a> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    pub(in crate::table) fn types() -> impl Strategy<Value = ColumnType> {
+    pub(crate) fn types() -> impl Strategy<Value = ColumnType> {
         let decimal = (1..=MAX_PRECISION).prop_flat_map(|precision| {
             (0..=precision).prop_map(move |scale| ColumnType::Decimal { precision, scale })
         });
