@@ -239,3 +239,59 @@ fn containers_whose_rows_bring_columns_are_taken_once() {
     }
     assert_eq!(columns(&config, "p.files").len(), 23);
 }
+
+/// The type of a nested record is its schema's, not that of the values which happen to come first: what is stored would stay short of
+/// the fields that were null.
+#[test]
+fn a_nested_records_column_has_all_its_fields_from_the_first_row() {
+    use apache_avro::types::Value as Avro;
+    let (_scratch, directory) = scratch();
+    let cluster = broker::mock_cluster(&[("files", 1)]);
+    let bootstrap = cluster.bootstrap_servers();
+    let schema = r#"{"type":"record","name":"E","fields":[{"name":"at","type":{"type":"record","name":"At","fields":[
+        {"name":"city","type":["null","string"]},{"name":"floor","type":["null","int"]}]}},{"name":"tags","type":{"type":"array","items":"long"}}]}"#;
+    let schema = apache_avro::Schema::parse_str(schema).unwrap();
+    let sender = broker::Sender::new(&bootstrap, "files");
+    let null = || Avro::Union(0, Avro::Null.into());
+    let some = |value: Avro| Avro::Union(1, value.into());
+    for (city, floor, tags) in [
+        (null(), null(), vec![]),
+        (
+            some(Avro::String("Oslo".into())),
+            null(),
+            vec![Avro::Long(1)],
+        ),
+        (null(), some(Avro::Int(3)), vec![]),
+    ] {
+        let mut writer = apache_avro::Writer::new(&schema, Vec::new()).unwrap();
+        let at = Avro::Record(vec![("city".into(), city), ("floor".into(), floor)]);
+        let fields = vec![("at".into(), at), ("tags".into(), Avro::Array(tags))];
+        writer.append_value(Avro::Record(fields)).unwrap();
+        sender.send(0, None, Some(&writer.into_inner().unwrap()));
+    }
+    sender.finish();
+    let config = config(&directory, &bootstrap, "files")
+        .without("source.data-format.json.layout")
+        .set("source.data-format", "AVRO")
+        .set("source.project", "p")
+        .set("source.data-format.avro.encoding", "CONTAINER");
+    Program::until_end(&config, seconds(60));
+    let rows = table_rows(&config.output());
+    assert_eq!(
+        properties(&rows, "at"),
+        [json!({}), json!({"city": "Oslo"}), json!({"floor": 3})]
+    );
+    assert_eq!(
+        properties(&rows, "tags"),
+        [json!([]), json!([1]), json!([])]
+    );
+    assert_eq!(
+        properties(&rows, "_misfit"),
+        [Value::Null, Value::Null, Value::Null]
+    );
+    let columns = columns(&config, "p.files");
+    assert!(
+        columns.contains(&("tags".into(), "array(bigint)".into())),
+        "{columns:?}"
+    );
+}
