@@ -16,6 +16,7 @@ mod catalog;
 mod checks;
 mod cost;
 mod end_to_end;
+mod examples;
 mod failures;
 mod historical;
 mod poison;
