@@ -1,4 +1,4 @@
-# make test       fetches and starts Kafka, S3, PostgreSQL and MariaDB, runs every test against them, stops them
+# make test       fetches and starts Kafka, S3, PostgreSQL, MariaDB and a schema registry, runs every test against them, stops them
 # make fast-test  the tests that need no services; the same as `cargo test --workspace`
 # make simulation  the protocol in SEEDS small worlds with every kind of fault; ALLUVIUM_SEED=n tells the story of one
 # make ci         format, lints, licences, docs, then `make test`

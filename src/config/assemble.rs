@@ -102,7 +102,7 @@ fn source(r: &mut Reader<'_>) -> Source {
     });
     let max_record_size = r.size(&keys::MAX_RECORD_SIZE).unwrap_or_default();
     let avro_settings = avro_settings(r, avro);
-    for key in [&keys::JSON_LAYOUT, &keys::JSON_FRAMING]
+    for key in [&keys::JSON_LAYOUT, &keys::JSON_FRAMING, &keys::JSON_NESTED]
         .iter()
         .filter(|_| avro)
     {
@@ -113,7 +113,10 @@ fn source(r: &mut Reader<'_>) -> Source {
         framed: framed && !avro,
         avro: avro_settings.filter(|_| avro),
         max_record_size: usize::try_from(max_record_size).unwrap_or(usize::MAX),
-        objects: objects.unwrap_or_default(),
+        objects: match avro {
+            true => Objects::Typed,
+            false => objects.unwrap_or_default(),
+        },
         zone: zone.unwrap_or(Zone::UTC),
     }
 }

@@ -53,7 +53,7 @@ pub struct Source {
     pub avro: Option<Avro>,
     /// `source.max-record-size`: payloads of more bytes become dead letters.
     pub max_record_size: usize,
-    /// `source.data-format.json.nested`: what objects within a record become.
+    /// `source.data-format.json.nested`: what objects within a record become. [`Objects::Typed`] for Avro.
     pub objects: Objects,
     /// `source.time-zone`.
     pub zone: Zone,

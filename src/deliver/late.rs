@@ -14,7 +14,7 @@ use crate::record::{Partition, Position, Record};
 pub struct Late {
     topic: Arc<str>,
     partition: Partition,
-    /// Keys and payloads, one behind the other.
+    /// Keys, payloads and what says their schemas, one behind the other.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
 }
@@ -26,6 +26,7 @@ struct Entry {
     start: usize,
     key: Option<usize>,
     payload: Option<usize>,
+    schema: Option<usize>,
     sent: bool,
 }
 
@@ -53,15 +54,16 @@ impl Late {
     /// Keeps a copy of the record.
     pub fn push(&mut self, record: &Record<'_>) {
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(record.key.unwrap_or_default());
-        self.bytes
-            .extend_from_slice(record.payload.unwrap_or_default());
+        for part in [record.key, record.payload, record.schema] {
+            self.bytes.extend_from_slice(part.unwrap_or_default());
+        }
         self.entries.push(Entry {
             position: record.position,
             timestamp: record.timestamp,
             start,
             key: record.key.map(<[u8]>::len),
             payload: record.payload.map(<[u8]>::len),
+            schema: record.schema.map(<[u8]>::len),
             sent: false,
         });
     }
@@ -91,6 +93,7 @@ impl Late {
 
     fn record(&self, entry: &Entry) -> Record<'_> {
         let behind_key = entry.start + entry.key.unwrap_or(0);
+        let behind_payload = behind_key + entry.payload.unwrap_or(0);
         let part = |start: usize, len: Option<usize>| {
             len.map(|len| self.bytes.get(start..start + len).unwrap_or_default())
         };
@@ -100,7 +103,7 @@ impl Late {
             key: part(entry.start, entry.key),
             payload: part(behind_key, entry.payload),
             origin: None,
-            schema: None,
+            schema: part(behind_payload, entry.schema),
         }
     }
 
@@ -156,35 +159,37 @@ mod tests {
     fn records_come_back_as_they_were_until_they_are_sent() {
         let mut late = Late::new("old".into(), Partition::new("t", 3));
         let records = [
-            (Some(&b"key"[..]), Some(&b"payload"[..]), Some(5)),
-            (None, Some(&b""[..]), None),
-            (Some(&b""[..]), None, Some(-1)),
-            (None, Some(&b"last"[..]), Some(7)),
+            (Some(&b"key"[..]), Some(&b"payload"[..]), Some(5), None),
+            (None, Some(&b""[..]), None, Some(&b"\0\0\0\0\x01"[..])),
+            (Some(&b""[..]), None, Some(-1), None),
+            (None, Some(&b"last"[..]), Some(7), Some(&b""[..])),
         ];
-        for (at, (key, payload, timestamp)) in records.into_iter().enumerate() {
+        for (at, (key, payload, timestamp, schema)) in records.into_iter().enumerate() {
             late.push(&Record {
                 position: Position::at(10 * at as i64),
                 timestamp,
                 key,
                 payload,
                 origin: None,
-                schema: None,
+                schema,
             });
         }
         let unsent = |late: &Late| {
             let fields = |record: Record<'_>| {
                 let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-                (owned(record.key), owned(record.payload), record.timestamp)
+                let bytes = [record.key, record.payload, record.schema].map(owned);
+                (bytes, record.timestamp)
             };
             let unsent = late.unsent();
             unsent
                 .map(|(at, record)| (at, record.position.offset(), fields(record)))
                 .collect::<Vec<_>>()
         };
-        for (at, offset, (key, payload, timestamp)) in unsent(&late) {
-            let (k, p, t) = records[at];
+        for (at, offset, (bytes, timestamp)) in unsent(&late) {
+            let (key, payload, wanted, schema) = records[at];
             assert_eq!(offset, 10 * at as i64);
-            assert_eq!((key.as_deref(), payload.as_deref(), timestamp), (k, p, t));
+            let bytes = bytes.each_ref().map(Option::as_deref);
+            assert_eq!((bytes, timestamp), ([key, payload, schema], wanted));
         }
         assert_eq!(unsent(&late).len(), 4);
         late.sent(1);

@@ -145,8 +145,10 @@ pub enum Value<'a> {
     BadStr(&'a str),
     /// Values in an order.
     List(Nested<'a>),
-    /// Values with names.
+    /// Values with names: an object of JSON, or a record of a format that has types.
     Object(Nested<'a>),
+    /// Values of one type by text, of a format that tells them from records.
+    Map(Nested<'a>),
     /// A whole number of a format that has types.
     Long(i64),
     /// A floating point number of a format that has types; any double.

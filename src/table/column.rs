@@ -237,7 +237,9 @@ impl Column {
                 _ => None,
             },
             Store::Map(map) => match value {
-                Value::Object(nested) => nested.items().map(|items| map.append(items)),
+                Value::Object(nested) | Value::Map(nested) => {
+                    nested.items().map(|items| map.append(items))
+                }
                 _ => None,
             },
             Store::Struct(fields) => match value {

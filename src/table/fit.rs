@@ -31,7 +31,7 @@ pub(super) fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
         Value::Integer { raw, .. } | Value::Number { raw, .. } => Some(raw),
         Value::Bool(true) => Some("true"),
         Value::Bool(false) => Some("false"),
-        Value::List(nested) | Value::Object(nested) => nested.json(),
+        Value::List(nested) | Value::Object(nested) | Value::Map(nested) => nested.json(),
         _ => None,
     }
 }

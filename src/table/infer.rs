@@ -51,8 +51,14 @@ fn at_depth(value: &Value<'_>, rules: Rules, depth: usize) -> Option<ColumnType>
             (Some(items), Objects::Map) if depth < MAX_DEPTH => {
                 ColumnType::Map(of_items(items, rules, depth + 1)?.into())
             }
-            (Some(items), Objects::Struct) if depth < MAX_DEPTH => {
+            (Some(items), Objects::Struct | Objects::Typed) if depth < MAX_DEPTH => {
                 ColumnType::Struct(of_fields(items, rules, depth + 1)?)
+            }
+            _ => ColumnType::String,
+        },
+        Value::Map(nested) => match nested.items() {
+            Some(items) if depth < MAX_DEPTH => {
+                ColumnType::Map(of_items(items, rules, depth + 1)?.into())
             }
             _ => ColumnType::String,
         },
@@ -60,7 +66,9 @@ fn at_depth(value: &Value<'_>, rules: Rules, depth: usize) -> Option<ColumnType>
 }
 
 fn of_text(text: &str, rules: Rules) -> ColumnType {
-    if time::date(text).is_some() {
+    if rules.objects == Objects::Typed {
+        ColumnType::String
+    } else if time::date(text).is_some() {
         ColumnType::Date
     } else if time::timestamp(text, rules.zone).is_some_and(|time| time.is_millis()) {
         ColumnType::Timestamp
@@ -72,12 +80,12 @@ fn of_text(text: &str, rules: Rules) -> ColumnType {
 /// What the elements of a list or the values of a map are. Those that hold others are text, unless everything is to keep
 /// its structure.
 fn of_items(mut items: Items<'_>, rules: Rules, depth: usize) -> Option<ColumnType> {
-    if rules.objects == Objects::Struct {
+    if matches!(rules.objects, Objects::Struct | Objects::Typed) {
         return items.find_map(|(_, value)| at_depth(&value, rules, depth));
     }
     let (_, first) = items.find(|(_, value)| !matches!(value, Value::Null))?;
     match first {
-        Value::List(_) | Value::Object(_) => Some(ColumnType::String),
+        Value::List(_) | Value::Object(_) | Value::Map(_) => Some(ColumnType::String),
         _ => at_depth(&first, rules, depth),
     }
 }

@@ -24,9 +24,9 @@
 //! | other string | Utf8 |
 //! | list | List of what its first value that is not null is; of Utf8 if that is a list or an object |
 //! | object | as [`Objects`] says: Map, with values as of a list; Struct; Utf8, its JSON text |
-//! | value of a format that has types | its type; Decimal with 38 digits |
+//! | value of a format that has types | its type; Decimal with 38 digits; maps are Map |
 //!
-//! With [`Objects::Struct`], lists and objects in lists and objects have their own types. Lists and objects without
+//! With [`Objects::Typed`], text is Utf8 whatever it looks like. With that and with [`Objects::Struct`], lists and objects in lists and objects have their own types. Lists and objects without
 //! anything that says a type begin no column: until another value does, they are misfits.
 //!
 //! # A value in a column
@@ -45,8 +45,9 @@
 //! | Time64(µs) | string `HH:mm[:ss[.S…]]` (rounded below the microsecond); time of day |
 //! | Timestamp | timestamp string and point in time (rounded below the millisecond, or microsecond); number as milliseconds since the epoch (rounded if it has a fraction) |
 //! | Binary | bytes; string that is base64, with padding |
-//! | List, Map | list, object; what is in it as in a column of its own |
-//! | Struct | object; gets the fields it lacks, unless its type was given |
+//! | List | list; what is in it as in a column of its own |
+//! | Map | object, map; what is in it as in a column of its own |
+//! | Struct | object, not a map; gets the fields it lacks, unless its type was given |
 //!
 //! If a part of a list or object does not fit, that part is null or rounded in the column, and `_misfit` has the whole of
 //! the field. Of several entries or fields of one name the first counts.
@@ -129,6 +130,8 @@ pub enum Objects {
     Struct,
     /// JSON text.
     Text,
+    /// As the format's types have it: records are structs, of whatever is nested in them, and text is text, whatever it looks like.
+    Typed,
 }
 
 /// How values are read.

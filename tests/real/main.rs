@@ -1,4 +1,4 @@
-//! Black-box tests against real services: Apache Kafka, an S3 server, PostgreSQL and MariaDB. `make test` starts them.
+//! Black-box tests against real services: Apache Kafka, an S3 server, PostgreSQL, MariaDB and a schema registry. `make test` starts them.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,11 +16,14 @@ mod catalog;
 mod checks;
 mod cost;
 mod end_to_end;
+mod examples;
 mod failures;
 mod historical;
 mod poison;
 mod readers;
 mod recover;
+mod registry;
 mod restarts;
 mod retention;
 mod types;
+mod versions;

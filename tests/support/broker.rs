@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Headers as _, Message as _};
+use rdkafka::message::{DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{
     BaseProducer, BaseRecord, DefaultProducerContext, Producer, ProducerContext,
@@ -190,10 +190,28 @@ impl Sender {
 
     /// Queues a record; waits while the queue is full.
     pub fn send(&self, partition: i32, key: Option<&[u8]>, payload: Option<&[u8]>) {
+        self.queue(partition, key, payload, None);
+    }
+
+    /// As [`Sender::send`], without a key and with a header.
+    pub fn send_with(&self, partition: i32, payload: &[u8], (key, value): (&str, &[u8])) {
+        let value = Some(value);
+        let headers = OwnedHeaders::new().insert(Header { key, value });
+        self.queue(partition, None, Some(payload), Some(headers));
+    }
+
+    fn queue(
+        &self,
+        partition: i32,
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        headers: Option<OwnedHeaders>,
+    ) {
         let mut record: BaseRecord<'_, [u8], [u8]> =
             BaseRecord::to(&self.topic).partition(partition);
         record.key = key;
         record.payload = payload;
+        record.headers = headers;
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,

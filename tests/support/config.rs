@@ -39,6 +39,44 @@ impl Config {
             .set("admin.listen", &format!("127.0.0.1:{admin}"))
     }
 
+    /// A file of `config/`, with the addresses of this machine. Topics and the group get `id` before their names.
+    pub fn example(file: &str, directory: &Path, bootstrap: &str, id: &str) -> Self {
+        let path = Path::new(super::service::REPOSITORY)
+            .join("config")
+            .join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let keys: BTreeMap<_, _> = lines
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let base = Self::new(directory, bootstrap, "");
+        let own = |key: &str| base.get(key).to_owned();
+        let topic = |name: &str| match name.trim().strip_prefix('^') {
+            Some(pattern) => format!("^{id}-{pattern}"),
+            None => format!("{id}-{}", name.trim()),
+        };
+        let topics: Vec<_> = keys["kafka.topic"].split(',').map(topic).collect();
+        let group = topic(&keys["kafka.group.id"]);
+        let (nodes, listen) = (own("kafka.nodes"), own("admin.listen"));
+        let mut config = Self {
+            keys,
+            ..base.clone()
+        }
+        .set("kafka.nodes", &nodes)
+        .set("kafka.topic", &topics.join(","))
+        .set("kafka.group.id", &group)
+        .set("admin.listen", &listen);
+        for (key, name) in config.keys.clone() {
+            if key == "kafka.historical-data-topic" && !name.is_empty() {
+                config = config.set(&key, &topic(&name));
+            } else if key == "target.file.directory" {
+                config = config.set(&key, &own(&key));
+            }
+        }
+        config
+    }
+
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.keys.insert(key.to_owned(), value.to_owned());
         self
@@ -47,6 +85,10 @@ impl Config {
     pub fn without(mut self, key: &str) -> Self {
         self.keys.remove(key);
         self
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.contains_key(key)
     }
 
     pub fn get(&self, key: &str) -> &str {

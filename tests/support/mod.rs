@@ -6,6 +6,7 @@
     reason = "each test program uses its own part of this"
 )]
 
+pub mod avro;
 pub mod broker;
 pub mod catalog;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod output;
 pub mod program;
 pub mod proxy;
 pub mod random;
+pub mod registry;
 pub mod service;
 
 use std::time::{Duration, Instant};

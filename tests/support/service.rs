@@ -14,16 +14,16 @@ use super::{broker, random::Random, seconds};
 pub const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A process that ends when it is dropped, and also when the test process dies.
-struct Service {
-    name: String,
-    command: Vec<String>,
-    environment: Vec<(&'static str, String)>,
-    log: PathBuf,
-    process: Option<Child>,
+pub(super) struct Service {
+    pub(super) name: String,
+    pub(super) command: Vec<String>,
+    pub(super) environment: Vec<(&'static str, String)>,
+    pub(super) log: PathBuf,
+    pub(super) process: Option<Child>,
 }
 
 impl Service {
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let log = File::options()
             .append(true)
@@ -42,7 +42,7 @@ impl Service {
         self.process = Some(child);
     }
 
-    fn wait_until(&mut self, mut ready: impl FnMut() -> bool) {
+    pub(super) fn wait_until(&mut self, mut ready: impl FnMut() -> bool) {
         let start = Instant::now();
         while !ready() {
             let ended = self
@@ -60,7 +60,7 @@ impl Service {
     }
 
     /// Ends the process as a power cut would.
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.process.take() {
             signal(&format!("-{}", child.id()), "KILL");
             let _ = child.wait();
@@ -83,7 +83,7 @@ pub fn signal(target: &str, name: &str) {
     assert!(status.is_ok(), "cannot run kill");
 }
 
-fn script(name: &str) -> PathBuf {
+pub(super) fn script(name: &str) -> PathBuf {
     Path::new(REPOSITORY).join("scripts/services").join(name)
 }
 
@@ -454,14 +454,14 @@ impl Database {
     }
 }
 
-fn given(variable: &str) -> String {
+pub(super) fn given(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run 'make test', or 'scripts/services/with COMMAND'")
     })
 }
 
 /// Where services keep their data while a test runs.
-fn run_directory() -> &'static Path {
+pub(super) fn run_directory() -> &'static Path {
     static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
         let directory = Path::new(REPOSITORY).join(".services/run");
         std::fs::create_dir_all(&directory).unwrap();

@@ -279,7 +279,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                     let (key, ()) = run.buffer.write(|out| out.push_str(key));
                     run.item(values, Some(key))
                 })?;
-                Container::Object
+                Container::Map
             }
             Node::Record(at) => {
                 let program = self.program;
@@ -351,10 +351,12 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
 
     /// A value of the reader's schema, as the row's or as an item.
     fn constant(&mut self, value: &Constant, name: Option<Piece>, of_row: bool) -> Read<Cell> {
-        let opened = match value {
-            Constant::List(_) | Constant::Object(_) => Some(self.buffer.open(name)),
+        let shape = match value {
+            Constant::List(_) => Some(Container::List),
+            Constant::Object(_, shape) => Some(*shape),
             _ => None,
         };
+        let opened = shape.map(|shape| (self.buffer.open(name), shape));
         let cell = match value {
             Constant::Null => Cell::NULL,
             Constant::Bool(value) => Cell::bool(*value),
@@ -369,7 +371,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                 }
                 Cell::NULL
             }
-            Constant::Object(entries) => {
+            Constant::Object(entries, _) => {
                 for (name, item) in entries {
                     self.count_item()?;
                     self.constant(item, Some(*name), false)?;
@@ -377,12 +379,9 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
                 Cell::NULL
             }
         };
-        match (opened, value) {
-            (Some(opened), Constant::List(_)) => {
-                Ok(self.buffer.close(opened, Container::List, None))
-            }
-            (Some(opened), _) => Ok(self.buffer.close(opened, Container::Object, None)),
-            (None, _) => {
+        match opened {
+            Some((opened, shape)) => Ok(self.buffer.close(opened, shape, None)),
+            None => {
                 if !of_row {
                     self.buffer.item(name, cell);
                 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::names::{Names, Numbering};
 use super::resolve;
 use super::schema::{Content, Field, Schema, Sense, Type};
-use crate::record::{Piece, RowBuffer};
+use crate::record::{Container, Piece, RowBuffer};
 
 /// The place of a node.
 pub(super) type At = u32;
@@ -77,7 +77,7 @@ pub(super) enum Constant {
     Text(Piece),
     Bytes(Vec<u8>, Content),
     List(Vec<Constant>),
-    Object(Vec<(Piece, Constant)>),
+    Object(Vec<(Piece, Constant)>, Container),
 }
 
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::program::{At, Compiler, Constant, Missing, Node, Step};
 use super::schema::{Content, Field, Named, Sense, Symbols, Type};
+use crate::record::Container;
 
 pub(super) fn resolve(to: &mut Compiler, writer: &Type, reader: &Type) -> At {
     let node = match (writer, reader) {
@@ -280,14 +281,14 @@ fn constant(to: &mut Compiler, kind: &Type, default: &Json) -> Option<Constant> 
             let entries = entries
                 .iter()
                 .map(|(key, value)| Some((to.piece(key), constant(to, values, value)?)));
-            Constant::Object(entries.collect::<Option<_>>()?)
+            Constant::Object(entries.collect::<Option<_>>()?, Container::Map)
         }
         (Type::Record(_, fields), Json::Object(entries)) => {
             let fields = fields.iter().map(|field| {
                 let value = entries.get(&field.name).or(field.default.as_ref())?;
                 Some((to.piece(&field.name), constant(to, &field.kind, value)?))
             });
-            Constant::Object(fields.collect::<Option<_>>()?)
+            Constant::Object(fields.collect::<Option<_>>()?, Container::Object)
         }
         _ => return None,
     })

@@ -27,6 +27,7 @@ pub(super) enum Plain {
     Decimal(i128, u8),
     List(Vec<Plain>),
     Object(BTreeMap<String, Plain>),
+    Map(BTreeMap<String, Plain>),
 }
 
 pub(super) fn plain(value: &Value<'_>) -> Plain {
@@ -45,13 +46,16 @@ pub(super) fn plain(value: &Value<'_>) -> Plain {
         Value::List(nested) => {
             Plain::List(items(*nested).map(|(_, value)| plain(&value)).collect())
         }
-        Value::Object(nested) => Plain::Object(
-            items(*nested)
-                .map(|(name, value)| (name.to_owned(), plain(&value)))
-                .collect(),
-        ),
+        Value::Object(nested) => Plain::Object(named(*nested)),
+        Value::Map(nested) => Plain::Map(named(*nested)),
         other => panic!("no value of Avro: {other:?}"),
     }
+}
+
+fn named(nested: Nested<'_>) -> BTreeMap<String, Plain> {
+    items(nested)
+        .map(|(name, value)| (name.to_owned(), plain(&value)))
+        .collect()
 }
 
 fn items(nested: Nested<'_>) -> Items<'_> {

@@ -220,7 +220,9 @@ impl RowBuffer {
         let slot = &self.items[at];
         let name = self.text(payload, slot.name);
         let inner = match slot.kind {
-            Kind::List | Kind::Object if slot.word != NO_ITEMS => Piece(slot.word).len(),
+            Kind::List | Kind::Object | Kind::Map if slot.word != NO_ITEMS => {
+                Piece(slot.word).len()
+            }
             _ => 0,
         };
         (name, self.value(payload, slot), at + 1 + inner)
@@ -267,7 +269,7 @@ impl RowBuffer {
             kind, word, piece, ..
         } = *slot;
         match kind {
-            Kind::List | Kind::Object => {
+            Kind::List | Kind::Object | Kind::Map => {
                 let nested = Nested {
                     json: (!piece.is_empty()).then(|| self.text(payload, piece)),
                     items: (word != NO_ITEMS).then(|| Items {
@@ -279,6 +281,7 @@ impl RowBuffer {
                 };
                 match kind {
                     Kind::List => Value::List(nested),
+                    Kind::Map => Value::Map(nested),
                     _ => Value::Object(nested),
                 }
             }

@@ -63,6 +63,7 @@ pub(super) enum Kind {
     BadStr,
     List,
     Object,
+    Map,
     Long,
     Double,
     Date,
@@ -226,8 +227,10 @@ impl Cell {
 pub enum Container {
     /// Items in an order, without names.
     List,
-    /// Items with names, the first of a name first.
+    /// Items with names, the first of a name first: see [`Value::Object`].
     Object,
+    /// The same, of one type: see [`Value::Map`].
+    Map,
 }
 
 impl Container {
@@ -235,6 +238,7 @@ impl Container {
         match self {
             Self::List => Kind::List,
             Self::Object => Kind::Object,
+            Self::Map => Kind::Map,
         }
     }
 }

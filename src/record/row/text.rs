@@ -61,7 +61,7 @@ fn write(value: &Value<'_>, out: &mut Vec<u8>, depth: usize) {
             }
             _ => out.extend_from_slice(b"null"),
         },
-        Value::Object(nested) => match (nested.json(), nested.items()) {
+        Value::Object(nested) | Value::Map(nested) => match (nested.json(), nested.items()) {
             (Some(json), _) => out.extend_from_slice(json.as_bytes()),
             (None, Some(items)) if depth < MAX_DEPTH => {
                 container(b"{}", items, out, |(name, value), out| {

@@ -110,7 +110,8 @@ impl LateSink for KafkaLate {
                 _alive: alive.clone(),
                 _permit: permit,
             });
-            hand_over(&producer, late, &record, ticket).await;
+            let header = self.settings.schema_header;
+            hand_over(&producer, late, &record, header, ticket).await;
         }
         drop(alive);
         // Nothing is ever sent: this ends when the last ticket is gone.
@@ -125,15 +126,19 @@ impl LateSink for KafkaLate {
     }
 }
 
-/// Gives one record to librdkafka, which copies it.
+/// Gives one record to librdkafka, which copies it. Of the headers it came with only the one that says its schema goes with it.
 async fn hand_over(
     producer: &LateProducer,
     late: &Late,
     record: &Record<'_>,
+    schema_header: Option<&str>,
     mut ticket: Box<Ticket>,
 ) {
     loop {
-        let headers = origin_headers(late.partition(), record.position);
+        let mut headers = origin_headers(late.partition(), record.position);
+        if let (Some(key), value @ Some(_)) = (schema_header, record.schema) {
+            headers = headers.insert(Header { key, value });
+        }
         let sent = producer.send(BaseRecord::<[u8], [u8], _> {
             topic: late.topic(),
             partition: None,

@@ -561,7 +561,7 @@ mod oracle {
             J::Int(_) => T::Int,
             J::Quarters(_) => T::Double,
             J::Text(text) => {
-                if *text == DAY {
+                if *text == DAY && objects != Objects::Typed {
                     T::Date
                 } else {
                     T::Text
@@ -573,7 +573,7 @@ mod oracle {
                 Objects::Map => {
                     T::Map(item_type(fields.iter().map(|(_, value)| value), objects)?.into())
                 }
-                Objects::Struct => {
+                Objects::Struct | Objects::Typed => {
                     let typed = firsts(fields)
                         .into_iter()
                         .filter_map(|(name, value)| Some((name.clone(), infer(value, objects)?)));
@@ -588,7 +588,7 @@ mod oracle {
     }
 
     fn item_type<'a>(mut items: impl Iterator<Item = &'a J>, objects: Objects) -> Option<T> {
-        if objects == Objects::Struct {
+        if matches!(objects, Objects::Struct | Objects::Typed) {
             return items.find_map(|item| infer(item, objects));
         }
         let first = items.find(|item| !matches!(item, J::Null))?;
@@ -696,7 +696,12 @@ mod oracle {
         #[test]
         fn columns_are_what_a_slow_reading_of_the_rules_makes_of_json(
             values in prop::collection::vec(value(), 1..8),
-            objects in prop::sample::select(vec![Objects::Map, Objects::Struct, Objects::Text]),
+            objects in prop::sample::select(vec![
+                Objects::Map,
+                Objects::Struct,
+                Objects::Text,
+                Objects::Typed,
+            ]),
             space in prop::sample::select(vec!["", " ", "\n\t"]),
         ) {
             let mut kind = None;

@@ -23,6 +23,7 @@ pub(super) enum V {
     Decimal(i128, u8),
     List(Vec<V>),
     Object(Vec<(String, V)>),
+    Map(Vec<(String, V)>),
 }
 
 use V::*;
@@ -33,6 +34,10 @@ fn str(text: &str) -> V {
 
 fn object<const N: usize>(fields: [(&str, V); N]) -> V {
     Object(fields.map(|(name, value)| (name.into(), value)).into())
+}
+
+fn map<const N: usize>(entries: [(&str, V); N]) -> V {
+    Map(entries.map(|(key, value)| (key.into(), value)).into())
 }
 
 fn piece(buffer: &mut RowBuffer, text: &str) -> Piece {
@@ -60,13 +65,17 @@ fn put(buffer: &mut RowBuffer, name: Option<Piece>, value: &V, within: bool) -> 
             }
             return buffer.close(opened, Container::List, None);
         }
-        Object(fields) => {
+        Object(fields) | Map(fields) => {
             let opened = buffer.open(name);
             for (name, value) in fields {
                 let name = piece(buffer, name);
                 put(buffer, Some(name), value, true);
             }
-            return buffer.close(opened, Container::Object, None);
+            let shape = match value {
+                Map(_) => Container::Map,
+                _ => Container::Object,
+            };
+            return buffer.close(opened, shape, None);
         }
     };
     if within {
@@ -248,8 +257,11 @@ fn a_typed_value_begins_a_column_of_its_type() {
         ("bytes", Bytes(vec![1])),
         ("dec", Decimal(1, 2)),
         ("list", List(vec![Null, Long(1)])),
-        ("map", object([("x", Double(0.5))])),
+        ("object", object([("x", Double(0.5))])),
         ("deep", List(vec![object([("x", Long(1))])])),
+        ("map", map([("k", object([("x", Long(1))]))])),
+        ("maps", object([("m", map([("k", Long(1))]))])),
+        ("day", str("2018-01-31")),
     ];
     let names_of = |objects| {
         let settings = ColumnSettings {
@@ -264,11 +276,48 @@ fn a_typed_value_begins_a_column_of_its_type() {
     let flat = "bigint double date time timestamp timestamp(6) varbinary decimal(38,2)";
     let mut wanted: Vec<_> = flat.split(' ').collect();
     wanted.extend(["array(bigint)", "map(varchar,double)", "array(varchar)"]);
+    wanted.extend(["map(varchar,varchar)", "map(varchar,varchar)", "date"]);
     assert_eq!(names_of(Objects::Map), wanted);
-    wanted[9..].copy_from_slice(&["row(\"x\" double)", "array(row(\"x\" bigint))"]);
+    wanted[9..].copy_from_slice(&[
+        "row(\"x\" double)",
+        "array(row(\"x\" bigint))",
+        "map(varchar,row(\"x\" bigint))",
+        "row(\"m\" map(varchar,bigint))",
+        "date",
+    ]);
     assert_eq!(names_of(Objects::Struct), wanted);
-    wanted[9..].copy_from_slice(&["varchar", "array(varchar)"]);
+    wanted[13] = "varchar";
+    assert_eq!(names_of(Objects::Typed), wanted);
+    wanted[9..].copy_from_slice(&[
+        "varchar",
+        "array(varchar)",
+        "map(varchar,varchar)",
+        "varchar",
+        "date",
+    ]);
     assert_eq!(names_of(Objects::Text), wanted);
+}
+
+#[test]
+fn a_map_is_never_taken_for_a_struct() {
+    let value = map([("x", Long(1))]);
+    misfit("row(\"x\" bigint)", value.clone(), "null", "{\"x\":1}");
+    kept("map(varchar,bigint)", value, "<x=1>");
+    let settings = ColumnSettings {
+        objects: Objects::Typed,
+        ..(*settings(UserType::Long)).clone()
+    };
+    let mut builder = TableBuilder::new(&Arc::new(settings), OPENED);
+    for n in 0..10 {
+        let key = format!("k{n}");
+        append_values(&mut builder, &[("a", map([(&key, Long(n))]))]);
+    }
+    let batch = builder.finish();
+    assert_eq!(
+        type_of(&batch, "a"),
+        ColumnType::Map(ColumnType::Bigint.into()).data_type()
+    );
+    assert_eq!(cell(&batch, "a", 9), "<k9=9>");
 }
 
 #[test]
@@ -429,15 +478,19 @@ fn value_of(kind: &ColumnType) -> BoxedStrategy<(V, String)> {
                 (List(values), format!("[{}]", texts.join(", ")))
             })
             .boxed(),
-        ColumnType::Map(values) => prop::collection::vec(("[a-e]{0,2}", or_null(&values)), 0..40)
-            .prop_map(|entries| {
+        ColumnType::Map(values) => (
+            prop::collection::vec(("[a-e]{0,2}", or_null(&values)), 0..40),
+            any::<bool>(),
+        )
+            .prop_map(|(entries, typed)| {
                 let mut seen = std::collections::HashSet::new();
                 let firsts = entries.iter().filter(|(key, _)| seen.insert(key.clone()));
                 let texts: Vec<_> = firsts
                     .map(|(key, (_, text))| format!("{key}={text}"))
                     .collect();
                 let entries = entries.into_iter().map(|(key, (value, _))| (key, value));
-                (Object(entries.collect()), format!("<{}>", texts.join(", ")))
+                let value = if typed { Map } else { Object };
+                (value(entries.collect()), format!("<{}>", texts.join(", ")))
             })
             .boxed(),
         ColumnType::Struct(fields) => struct_of(fields),

@@ -125,7 +125,7 @@ fn expectation_8_values_of_every_kind_round_trip() {
             Plain::Bool(n % 2 == 0),
             Plain::Date(n as i32),
             Plain::List(vec![Plain::Long(n)]),
-            Plain::Object([("k".into(), Plain::Text("v".into()))].into()),
+            Plain::Map([("k".into(), Plain::Text("v".into()))].into()),
             Plain::Long(n),
             Plain::Time(n * 1000),
             Plain::Millis(n * 1000),

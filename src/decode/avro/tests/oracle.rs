@@ -19,7 +19,7 @@ fn theirs(value: Theirs) -> Plain {
         Theirs::String(text) | Theirs::Enum(_, text) => Plain::Text(text),
         Theirs::Union(_, value) => theirs(*value),
         Theirs::Array(items) => Plain::List(items.into_iter().map(theirs).collect()),
-        Theirs::Map(entries) => Plain::Object(
+        Theirs::Map(entries) => Plain::Map(
             entries
                 .into_iter()
                 .map(|(key, value)| (key, theirs(value)))
@@ -241,6 +241,12 @@ fn renamed(value: Plain) -> Plain {
                 .map(|(name, value)| (name.replace('g', "f"), renamed(value)));
             Plain::Object(fields.collect())
         }
+        Plain::Map(entries) => Plain::Map(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key, renamed(value)))
+                .collect(),
+        ),
         value => value,
     }
 }

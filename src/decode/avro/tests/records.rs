@@ -173,7 +173,7 @@ fn blocks_may_say_their_bytes() {
     let mut decoder_of = decoder(schema, None);
     let payload = framed(body);
     let row = decoder_of.decode("t", Some(&payload), None).unwrap();
-    let map = Plain::Object([("k".into(), Plain::Text("v".into()))].into());
+    let map = Plain::Map([("k".into(), Plain::Text("v".into()))].into());
     assert_eq!(
         fields(&row),
         Plain::Object([("a".into(), expected), ("m".into(), map.clone())].into())

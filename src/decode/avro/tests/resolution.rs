@@ -151,6 +151,7 @@ fn fields_are_found_by_name_and_alias_and_filled_by_defaults() {
         {"name":"n","type":["null","int"],"default":null},
         {"name":"b","type":"bytes","default":"\u00ff\u0001"},
         {"name":"l","type":{"type":"array","items":"float"},"default":[0.5,1]},
+        {"name":"m","type":{"type":"map","values":"int"},"default":{"k":1}},
         {"name":"r","type":{"type":"record","name":"In","fields":[
             {"name":"x","type":"boolean","default":true},{"name":"y","type":"string"}]},"default":{"y":"z"}},
         {"name":"e","type":{"type":"enum","name":"E","symbols":["S"]},"default":"S"}]}"#;
@@ -172,6 +173,7 @@ fn fields_are_found_by_name_and_alias_and_filled_by_defaults() {
         ("n", Plain::Null),
         ("b", Plain::Bytes(vec![0xff, 1])),
         ("l", Plain::List(vec![double(0.5), double(1.0)])),
+        ("m", Plain::Map([("k".into(), Plain::Long(1))].into())),
         ("r", inner),
         ("e", Plain::Text("S".into())),
     ];
