@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use alluvium::catalog::{Catalog as _, SqlCatalog};
+use alluvium::table::ColumnType;
 use apache_avro::Schema;
 use apache_avro::types::Value as Avro;
 use serde_json::{Value, json};
 
-use crate::support::avro::{SCHEMA_HEADER, datum, framed, map, number, record};
+use crate::support::avro::{SCHEMA_HEADER, branch, datum, framed, map, number, record};
 use crate::support::broker::{self, Sender};
-use crate::support::catalog::runtime;
+use crate::support::catalog::{runtime, wanted};
 use crate::support::config::Config;
 use crate::support::output::{dead_letters, files, scratch, table_rows};
 use crate::support::program::Program;
@@ -20,8 +22,9 @@ use crate::support::{seconds, unique};
 /// A file and what is done with it.
 type Run = fn(Example);
 
-const EXAMPLES: [(&str, Run); 12] = [
+const EXAMPLES: [(&str, Run); 13] = [
     ("kafka-avro-containers-s3.properties", containers),
+    ("kafka-avro-rakam-s3.properties", originals),
     ("kafka-avro-registry-file.properties", registry),
     (
         "kafka-avro-registry-mysql-s3.properties",
@@ -369,6 +372,64 @@ fn order_row(project: &str, table: &str, n: i64) -> Value {
     properties["user_id"] = format!("u{n}").into();
     properties["created_at"] = format!("2018-01-31T05:59:00.{}Z", 123 + n).into();
     json!({"_time": 0, "$schema": project, "$table": table, "_user": "", "properties": properties})
+}
+
+/// Records without a schema, of tables that the metadata store has.
+fn originals(example: Example) {
+    let example = example
+        .without("metadata.store.jdbc.password")
+        .with_catalog(DatabaseKind::Postgres);
+    let project = format!("{}-shop", example.id);
+    let columns = wanted(&[
+        ("_shard_time", ColumnType::Timestamp),
+        ("_time", ColumnType::Timestamp),
+        ("_user", ColumnType::String),
+        ("n", ColumnType::Bigint),
+        ("tags", ColumnType::Array(ColumnType::String.into())),
+    ]);
+    let loaded = alluvium::config::load(&example.config.write(), [], &[]).unwrap();
+    runtime().block_on(async {
+        let store = loaded.settings.store.unwrap();
+        let catalog = SqlCatalog::open(&store).await.unwrap();
+        for table in ["orders", "events", "refunds"] {
+            let added = catalog.add_columns(&project, table, &columns);
+            added.await.unwrap();
+        }
+    });
+    // Null or a value: in front of each stands which.
+    let schema = r#"{"type":"record","name":"row","fields":[{"name":"_time","type":["null","long"]},{"name":"_user","type":["null","string"]},
+        {"name":"n","type":["null","long"]},{"name":"tags","type":["null",{"type":"array","items":["null","string"]}]}]}"#;
+    let schema = Schema::parse_str(schema).unwrap();
+    let body = |n: i64| {
+        let tags = Avro::Array(vec![
+            branch(1, Avro::String("a".into())),
+            branch(0, Avro::Null),
+        ]);
+        let fields = vec![
+            ("_time", branch(1, Avro::Long(TIME + n))),
+            ("_user", branch(1, Avro::String("u1".into()))),
+            ("n", branch(1, Avro::Long(n))),
+            ("tags", branch(1, tags)),
+        ];
+        datum(&schema, fields)
+    };
+    let of = |start: &[u8], n: i64| [start, &body(n)].concat();
+    example.send(
+        "shop.orders",
+        &[of(&[0], 1), of(&[1], 2), of(b"\x02\x0erefunds", 3)],
+    );
+    example.send("shop.events", &[of(&[0], 4)]);
+    let row = |table: &str, n: i64| {
+        json!({"_time": TIME + n, "$schema": project, "$table": table, "_user": "u1",
+            "properties": {"n": n, "tags": ["a", null]}})
+    };
+    let rows = vec![
+        row("orders", 1),
+        row("orders", 2),
+        row("refunds", 3),
+        row("events", 4),
+    ];
+    example.assert_rows(&format!("{project}/"), rows);
 }
 
 fn registry(example: Example) {
