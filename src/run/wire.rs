@@ -13,7 +13,7 @@ use crate::flush::Policy;
 use crate::schemas::{Client, ClientSettings, Files, NoSchemas, Registry, SchemaError};
 use crate::source::kafka::{Begin, KafkaSettings};
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::{EventFields, Historical, LateRule, REVOKE_DEADLINE, Routing};
+use crate::worker::{EventRule, Historical, LateRule, REVOKE_DEADLINE, Routing, TimeField};
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 2048;
@@ -87,14 +87,14 @@ pub(super) fn routing(settings: &Settings) -> Routing {
             .map(|historical| LateRule {
                 topic: historical.topic.as_str().into(),
                 days: historical.outdated_days,
-                time_field: settings.columns.time.clone(),
-                zone: settings.source.zone,
             }),
-        events: settings.routing.duplicates.as_ref().map(|_| EventFields {
-            time: settings.columns.time.clone(),
-            user: settings.columns.user.clone(),
-            zone: settings.source.zone,
+        events: settings.routing.duplicates.as_ref().map(|_| EventRule {
+            user_field: settings.columns.user.clone(),
         }),
+        time: TimeField {
+            name: settings.columns.time.clone(),
+            zone: settings.source.zone,
+        },
     }
 }
 

@@ -292,6 +292,7 @@ impl Flow {
         };
         let topic = record.origin.unwrap_or(self.partition.topic());
         let read_from = self.partition.topic();
+        let opened_ms = open.opened_ms;
         let mut bytes = record.bytes();
         let mut handed_on = false;
         let mut letter = None;
@@ -299,18 +300,20 @@ impl Flow {
         let mut decoded = decoder.decode(topic, record);
         loop {
             match decoded {
-                Ok(row) => match shape.routing.way(&row, read_from, open.opened_ms, places) {
+                Ok(row) => match shape.routing.way(&row, read_from, opened_ms, places) {
                     Way::Dropped(why) => tools.metrics.dropped.with_label_values(&[why]).inc(),
                     // A record of several rows goes as its first one does.
-                    Way::Late { to, day } if first => {
-                        if may_end && has_begun_since(day, open.opened_ms, &*tools.clock) {
+                    Way::Late { to, time } if first => {
+                        if may_end && has_begun_since(time, opened_ms, &*tools.clock) {
                             return Ok(Gathered::OfAnotherDay);
                         }
                         open.take_late(to, &self.partition, record);
                         return Ok(Gathered::Kept);
                     }
-                    Way::Late { .. } | Way::Target => {
-                        let event = shape.routing.event(&row, places);
+                    way @ (Way::Late { .. } | Way::Target { .. }) => {
+                        let event = way
+                            .time()
+                            .and_then(|time| shape.routing.event(&row, time, places));
                         match self.refused.reason(from, row.project(), row.collection()) {
                             Some(reason) => {
                                 letter =
@@ -402,8 +405,9 @@ impl Flow {
     }
 }
 
-/// Whether the day is a later one than that on which the span was opened, and has begun.
-fn has_begun_since(day: i64, opened_ms: i64, clock: &dyn Clock) -> bool {
+/// Whether the time lies on a later day than that on which the span was opened, and which has begun.
+fn has_begun_since(time: i64, opened_ms: i64, clock: &dyn Clock) -> bool {
+    let day = routing::day(time);
     routing::day(opened_ms) < day && day <= routing::day(millis(clock.wall()))
 }
 

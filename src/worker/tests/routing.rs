@@ -73,15 +73,21 @@ fn wanted(names: &[&str]) -> Routing {
     }
 }
 
+fn time_field() -> TimeField {
+    TimeField {
+        name: "_time".into(),
+        zone: Zone::UTC,
+    }
+}
+
 /// Days before yesterday are late, and so is tomorrow.
 fn late(topic: &str) -> Routing {
     Routing {
         late: Some(LateRule {
             topic: topic.into(),
             days: 1,
-            time_field: "_time".into(),
-            zone: Zone::UTC,
         }),
+        time: time_field(),
         ..Routing::default()
     }
 }
@@ -263,11 +269,10 @@ fn what_is_read_from_the_historical_topic_is_never_late_and_flushed_by_its_own_r
 /// A worker that drops what repeats an event, with what it remembers and where it writes.
 fn forgetful(target: &MemoryTarget, duplicates: &Arc<Duplicates>) -> Bench {
     let routing = Routing {
-        events: Some(EventFields {
-            time: "_time".into(),
-            user: "_user".into(),
-            zone: Zone::UTC,
+        events: Some(EventRule {
+            user_field: "_user".into(),
         }),
+        time: time_field(),
         ..Routing::default()
     };
     let shape = shape(target, "the usual").routed(routing);
