@@ -187,8 +187,7 @@ async fn wait(span: &Span, backoff: &mut Backoff, metrics: &Metrics, what: &str,
 
 /// Stores the events of a durable span. Without them their repeats are kept: no reason to hold the span up.
 async fn remember(span: &Span, events: Gathering) {
-    let remembered = tokio::task::spawn_blocking(move || events.remember()).await;
-    if let Ok(Err(error)) = remembered {
+    if let Err(error) = events.remember_aside().await {
         tracing::warn!(%span, %error, "the events of a span are not remembered: repeats of them will be rows");
     }
 }

@@ -49,7 +49,7 @@ pub enum DuplicatesError {
 }
 
 /// An event, as far as repeats are concerned. Those of one time are neighbours in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key([u8; 24]);
 
 impl Key {
@@ -72,15 +72,31 @@ impl Key {
 
 /// Where an event was taken, and when the span was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+pub(crate) struct Seen {
     partition: Partition,
     position: Position,
     opened_ms: i64,
 }
 
+/// Where the events of durable spans are kept.
+pub(crate) trait EventStore: Send + Sync {
+    /// Where the event was taken, if it is known. May read the disk.
+    fn get(&self, key: &Key) -> Result<Option<Seen>, DuplicatesError>;
+
+    /// Keeps events of a span opened at `opened_ms`. After a failure, some of them may be kept.
+    fn put(
+        &self,
+        opened_ms: i64,
+        events: &mut dyn Iterator<Item = (Key, Seen)>,
+    ) -> Result<(), DuplicatesError>;
+
+    /// Whether to keep events takes so long that it must not be done on the async runtime.
+    fn blocks(&self) -> bool;
+}
+
 /// What this process remembers. Shared by all workers.
 pub struct Duplicates {
-    store: Store,
+    store: Box<dyn EventStore>,
     /// Events of spans that are on their way for the first time.
     under_way: Vec<Mutex<HashSet<Key>>>,
 }
@@ -92,15 +108,20 @@ impl fmt::Debug for Duplicates {
 }
 
 impl Duplicates {
-    /// Opens what `directory` remembers, or begins anew. Blocks.
+    /// Opens what `directory` remembers, or begins anew. The store keeps to about `memory` bytes. Blocks.
     ///
     /// # Errors
     /// [`DuplicatesError::Misconfigured`] if it cannot be used, or another process uses it.
-    pub fn open(directory: &Path) -> Result<Arc<Self>, DuplicatesError> {
-        Ok(Arc::new(Self {
-            store: Store::open(directory)?,
+    pub fn open(directory: &Path, memory: u64) -> Result<Arc<Self>, DuplicatesError> {
+        Ok(Self::kept_in(Store::open(directory, memory)?))
+    }
+
+    /// What `store` remembers.
+    pub(crate) fn kept_in(store: impl EventStore + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            store: Box::new(store),
             under_way: (0..SHARDS).map(|_| Mutex::default()).collect(),
-        }))
+        })
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashSet<Key>> {
@@ -174,6 +195,14 @@ impl Gathering {
         }
     }
 
+    fn seen(&self, offset: i64) -> Seen {
+        Seen {
+            partition: self.partition.clone(),
+            position: Position::at(offset),
+            opened_ms: self.opened_ms,
+        }
+    }
+
     /// Bytes of memory in use.
     pub fn memory(&self) -> usize {
         let event = size_of::<(Key, i64)>() + 1;
@@ -193,17 +222,21 @@ impl Gathering {
         if !self.first_time {
             return Ok(());
         }
-        let seen = |offset: i64| Seen {
-            partition: self.partition.clone(),
-            position: Position::at(offset),
-            opened_ms: self.opened_ms,
-        };
         let events = self.events.iter();
-        let store = &self.duplicates.store;
-        store.put(
-            self.opened_ms,
-            events.map(|(key, offset)| (key, seen(*offset))),
-        )
+        let mut events = events.map(|(key, offset)| (*key, self.seen(*offset)));
+        self.duplicates.store.put(self.opened_ms, &mut events)
+    }
+
+    /// As [`remember`](Gathering::remember), where the async runtime does not wait for it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn remember_aside(self) -> Result<(), DuplicatesError> {
+        if !self.duplicates.store.blocks() {
+            return self.remember();
+        }
+        let remembered = tokio::task::spawn_blocking(move || self.remember()).await;
+        remembered.unwrap_or_else(|error| Err(DuplicatesError::Unavailable(error.to_string())))
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn replay(
         shape,
         metrics.clone(),
         1,
-        run::budget(settings)?,
+        run::portions(settings, run::budget(settings)?, 0),
     )?;
     let mut from = part.from;
     for chunk in spans.chunks(SPANS_AT_A_TIME) {
