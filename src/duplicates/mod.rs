@@ -25,6 +25,8 @@ use hashbrown::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use self::store::Store;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::record::{Partition, Position};
 
 /// How long an event is remembered: the original's time, 30.4 days.
@@ -150,6 +152,8 @@ impl Gathering {
         opened_ms: i64,
         first_time: bool,
     ) -> Self {
+        #[cfg(test)]
+        let first_time = first_time || mutation::on(Mutation::AgainCountsForOthers);
         Self {
             duplicates,
             partition,
@@ -174,6 +178,11 @@ impl Gathering {
         let repeats = self.is_stored(&key, position);
         if matches!(repeats, Ok(false)) {
             self.events.insert(key, position.offset());
+            #[cfg(test)]
+            if mutation::on(Mutation::RememberedEarly) || mutation::on(Mutation::RepeatsItself) {
+                let mut event = std::iter::once((key, self.seen(position.offset())));
+                self.duplicates.store.put(self.opened_ms, &mut event)?;
+            }
         } else {
             self.release(&key);
         }
@@ -184,12 +193,18 @@ impl Gathering {
         let stored = self.duplicates.store.get(key)?;
         Ok(stored.is_some_and(|seen| {
             let itself = seen.position == position && seen.partition == self.partition;
+            #[cfg(test)]
+            let itself = itself && !mutation::on(Mutation::RepeatsItself);
             let apart = seen.opened_ms.abs_diff(self.opened_ms);
             !itself && apart <= REMEMBERED_MS.unsigned_abs()
         }))
     }
 
     fn release(&self, key: &Key) {
+        #[cfg(test)]
+        if mutation::on(Mutation::UnderWayForEver) {
+            return;
+        }
         if self.first_time {
             self.duplicates.shard(key).remove(key);
         }

@@ -293,6 +293,11 @@ impl Flow {
         let topic = record.origin.unwrap_or(self.partition.topic());
         let read_from = self.partition.topic();
         let opened_ms = open.opened_ms;
+        #[cfg(test)]
+        let opened_ms = match mutation::on(Mutation::LateByClock) {
+            true => millis(tools.clock.wall()),
+            false => opened_ms,
+        };
         let mut bytes = record.bytes();
         let mut handed_on = false;
         let mut letter = None;
