@@ -45,6 +45,20 @@ pub(crate) enum Mutation {
     LettersAfterwards,
     /// A name that is taken is written again with what is at hand.
     Overwritten,
+    /// The span counts as durable before its late records are sent.
+    LateAfterwards,
+    /// Late records that are not taken at the first attempt are given up.
+    LateGivenUp,
+    /// Which records are late is told by the clock, not by when their span was opened.
+    LateByClock,
+    /// An event is remembered when its record is taken, not when it is durable.
+    RememberedEarly,
+    /// As the original: remembered when it is taken, and a record that is read again repeats itself.
+    RepeatsItself,
+    /// Events of spans whose writing was given up count as on their way.
+    UnderWayForEver,
+    /// Events of planned spans that are read again count for others.
+    AgainCountsForOthers,
 }
 
 thread_local! {

@@ -26,7 +26,7 @@ pub struct SpanObjects {
     pub rows: u64,
     /// Their bytes, as stored.
     pub bytes: u64,
-    /// How many there must be, as they say.
+    /// How many there must be, as they say; at least, if `loose`.
     pub expected: u64,
     /// How many rows they must have together, as they say.
     pub expected_rows: u64,
@@ -34,6 +34,8 @@ pub struct SpanObjects {
     pub opened_ms: Option<i64>,
     /// Their keys, if they were asked for.
     pub keys: Vec<String>,
+    /// Whether several processes may have decided which rows are repeats, each otherwise: see [`Look::repeats`].
+    pub loose: bool,
 }
 
 /// What a store has of some partitions.
@@ -54,6 +56,9 @@ pub struct Look {
     pub deep: bool,
     /// Keep the keys of all objects.
     pub keys: bool,
+    /// Repeats are dropped. Whoever finishes a planned span may take other rows for repeats than whoever began it, and leaves the
+    /// objects that are there: what one of them says of the others need not be so.
+    pub repeats: bool,
     /// Of these partitions, look only at spans that end behind the position.
     pub behind: BTreeMap<Partition, i64>,
 }
@@ -112,7 +117,7 @@ impl Inventory {
             let Some(found) = found? else { continue };
             match Description::from_metadata(&found.metadata) {
                 Ok(description) => {
-                    self.count(&listed, &span, &description, look.keys);
+                    self.count(&listed, &span, &description, look);
                     sound.push((listed.key, description));
                 }
                 Err(error) => {
@@ -146,8 +151,8 @@ impl Inventory {
         }
     }
 
-    fn count(&mut self, listed: &Listed, span: &Span, description: &Description, keys: bool) {
-        self.count_undescribed(listed, span, keys);
+    fn count(&mut self, listed: &Listed, span: &Span, description: &Description, look: &Look) {
+        self.count_undescribed(listed, span, look.keys);
         if description.span != *span {
             self.violations.push(Violation::Misnamed {
                 key: listed.key.clone(),
@@ -156,14 +161,19 @@ impl Inventory {
         }
         let entry = self.entry(span);
         entry.rows += description.rows;
-        let says = (
-            description.span_objects,
-            description.span_rows,
-            Some(description.opened_ms),
-        );
-        let known = (entry.expected, entry.expected_rows, entry.opened_ms);
-        (entry.expected, entry.expected_rows, entry.opened_ms) = says;
-        if known.2.is_some() && known != says {
+        let first = entry.opened_ms.is_none();
+        let (objects, rows) = (description.span_objects, description.span_rows);
+        let opened_ms = Some(description.opened_ms);
+        let disagrees = !first
+            && (entry.opened_ms != opened_ms
+                || (!look.repeats && (entry.expected, entry.expected_rows) != (objects, rows)));
+        entry.loose = look.repeats;
+        entry.expected = match look.repeats && !first {
+            true => entry.expected.min(objects),
+            false => objects,
+        };
+        (entry.expected_rows, entry.opened_ms) = (rows, opened_ms);
+        if disagrees {
             self.violations.push(Violation::Disagreeing {
                 span: span.clone(),
                 key: listed.key.clone(),
@@ -204,9 +214,11 @@ impl Look {
 }
 
 impl SpanObjects {
-    /// Whether everything that belongs to the span is there.
+    /// Whether everything that belongs to the span is there. If `loose`, no fewer objects than the one that says the least: who
+    /// was the last to write one has found or written all of its own.
     pub fn complete(&self) -> bool {
-        self.found > 0 && self.found == self.expected && self.rows == self.expected_rows
+        let exact = self.found == self.expected && self.rows == self.expected_rows;
+        self.found > 0 && (exact || (self.loose && self.found >= self.expected))
     }
 }
 
@@ -242,5 +254,68 @@ impl<'a> Names<'a> {
             from,
             to,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alluvium_objects::ContentHash;
+    use alluvium_target::Position;
+
+    use super::*;
+
+    /// What is found of a span whose objects say: rows, objects of the span, rows of the span, when it was opened.
+    fn counted(repeats: bool, objects: &[(u64, u64, u64, i64)]) -> (SpanObjects, usize) {
+        let span = Span {
+            partition: Partition::new("t", 0),
+            from: Position::at(0),
+            to: Position::at(9),
+        };
+        let look = Look {
+            repeats,
+            ..Look::default()
+        };
+        let mut inventory = Inventory::default();
+        for (at, &(rows, span_objects, span_rows, opened_ms)) in objects.iter().enumerate() {
+            let listed = Listed {
+                key: at.to_string(),
+                len: 1,
+            };
+            let description = Description {
+                span: span.clone(),
+                opened_ms,
+                rows,
+                uncompressed_bytes: 0,
+                content: ContentHash::default(),
+                span_objects,
+                span_rows,
+            };
+            inventory.count(&listed, &span, &description, &look);
+        }
+        let found = inventory.entry(&span).clone();
+        (found, inventory.violations.len())
+    }
+
+    #[test]
+    fn objects_of_two_readings_are_right_only_where_repeats_are_dropped() {
+        // The first was written by a process that found a third table, the second by one that took its rows for repeats.
+        for objects in [
+            [(4, 3, 9, 5), (3, 2, 7, 5)],
+            [(3, 2, 7, 5), (4, 3, 9, 5)],
+            // As many objects, but a row fewer in the other one.
+            [(4, 2, 8, 5), (3, 2, 7, 5)],
+        ] {
+            let (found, violations) = counted(true, &objects);
+            assert_eq!((found.complete(), violations), (true, 0), "{objects:?}");
+            assert_eq!(counted(false, &objects).1, 1, "{objects:?}");
+        }
+    }
+
+    #[test]
+    fn where_repeats_are_dropped_an_object_may_still_be_missing_or_of_another_plan() {
+        let (found, _) = counted(true, &[(4, 3, 9, 5), (3, 3, 9, 5)]);
+        assert!(!found.complete());
+        let (_, violations) = counted(true, &[(4, 2, 9, 5), (5, 2, 9, 6)]);
+        assert_eq!(violations, 1);
     }
 }

@@ -98,6 +98,11 @@ impl fmt::Display for Violation {
                     "{span}: in no object, and it cannot be told whether there were records: {why}"
                 )
             }
+            Self::Incomplete { span, objects } if objects.loose => write!(
+                f,
+                "{span}: {} of at least {} objects: one is missing, or all of its rows were repeats for the process that finished the span",
+                objects.found, objects.expected
+            ),
             Self::Incomplete { span, objects } => write!(
                 f,
                 "{span}: {} of {} objects with {} of {} rows; `alluvium replay` writes it again while the topic has it",

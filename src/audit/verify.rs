@@ -30,6 +30,7 @@ pub async fn verify(loaded: &Loaded, targets: &Targets, deep: bool) -> Result<Re
     let before = run::blocking(&kafka, move |kafka| Stream::ask(kafka, &asked)).await?;
     let look = Look {
         deep,
+        repeats: settings.routing.duplicates.is_some(),
         ..Look::default()
     };
     let inventory = Inventory::take(&place, &partitions, &look).await?;

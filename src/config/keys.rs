@@ -398,7 +398,7 @@ pub(super) static DUPLICATES: Key = Key::new(
     Section::Routing,
     "committer.duplicate-handler-rocksdb-directory",
     Kind::Path,
-    "Where this machine remembers events for 30 days; rows that repeat one (same project, collection, time and user) are dropped and counted. A row without time or user repeats none. Give copies on other machines the same path, and copies on one machine each its own. The store is not RocksDB: the name is the original's.",
+    "Where this machine remembers events for 30 days; rows that repeat one (same project, collection, time and user) are dropped and counted. A row without time or user repeats none. Give copies on other machines the same path, and copies on one machine each its own. The store is not RocksDB: the name is the original's. It has a sixteenth of the memory, between 12 and 64 MB.",
 )
 .unset("repeats are kept")
 .example("/var/lib/alluvium/events")

@@ -115,6 +115,11 @@ impl Writer {
                 Some(inserter) => write(&span, inserter, &attempts, &metrics).await,
                 None => Outcome::Durable(Committed::default()),
             };
+            #[cfg(test)]
+            if mutation::on(Mutation::LateAfterwards) && matches!(outcome, Outcome::Durable(_)) {
+                let (span, outcome) = (span.clone(), Outcome::Durable(Committed::default()));
+                let _ = reports.send(Written { span, id, outcome }).await;
+            }
             if let (Outcome::Durable(_), Some(late)) = (&outcome, load.late) {
                 send_late(&span, late, &*sink, &metrics).await;
             }
@@ -169,6 +174,10 @@ async fn send_late(span: &Span, mut late: Late, sink: &dyn LateSink, metrics: &M
     let mut backoff = Backoff::new(seed(span));
     while let Err(LateError::Unavailable(reason)) = sink.send(&mut late).await {
         metrics.historical_failures.inc();
+        #[cfg(test)]
+        if mutation::on(Mutation::LateGivenUp) {
+            break;
+        }
         let what = "late records were not taken; the span is kept and they are tried again";
         wait(span, &mut backoff, metrics, what, &reason).await;
     }
@@ -187,8 +196,7 @@ async fn wait(span: &Span, backoff: &mut Backoff, metrics: &Metrics, what: &str,
 
 /// Stores the events of a durable span. Without them their repeats are kept: no reason to hold the span up.
 async fn remember(span: &Span, events: Gathering) {
-    let remembered = tokio::task::spawn_blocking(move || events.remember()).await;
-    if let Ok(Err(error)) = remembered {
+    if let Err(error) = events.remember_aside().await {
         tracing::warn!(%span, %error, "the events of a span are not remembered: repeats of them will be rows");
     }
 }

@@ -25,6 +25,8 @@ use hashbrown::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use self::store::Store;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::record::{Partition, Position};
 
 /// How long an event is remembered: the original's time, 30.4 days.
@@ -49,7 +51,7 @@ pub enum DuplicatesError {
 }
 
 /// An event, as far as repeats are concerned. Those of one time are neighbours in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key([u8; 24]);
 
 impl Key {
@@ -72,15 +74,31 @@ impl Key {
 
 /// Where an event was taken, and when the span was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+pub(crate) struct Seen {
     partition: Partition,
     position: Position,
     opened_ms: i64,
 }
 
+/// Where the events of durable spans are kept.
+pub(crate) trait EventStore: Send + Sync {
+    /// Where the event was taken, if it is known. May read the disk.
+    fn get(&self, key: &Key) -> Result<Option<Seen>, DuplicatesError>;
+
+    /// Keeps events of a span opened at `opened_ms`. After a failure, some of them may be kept.
+    fn put(
+        &self,
+        opened_ms: i64,
+        events: &mut dyn Iterator<Item = (Key, Seen)>,
+    ) -> Result<(), DuplicatesError>;
+
+    /// Whether to keep events takes so long that it must not be done on the async runtime.
+    fn blocks(&self) -> bool;
+}
+
 /// What this process remembers. Shared by all workers.
 pub struct Duplicates {
-    store: Store,
+    store: Box<dyn EventStore>,
     /// Events of spans that are on their way for the first time.
     under_way: Vec<Mutex<HashSet<Key>>>,
 }
@@ -92,15 +110,20 @@ impl fmt::Debug for Duplicates {
 }
 
 impl Duplicates {
-    /// Opens what `directory` remembers, or begins anew. Blocks.
+    /// Opens what `directory` remembers, or begins anew. The store keeps to about `memory` bytes. Blocks.
     ///
     /// # Errors
     /// [`DuplicatesError::Misconfigured`] if it cannot be used, or another process uses it.
-    pub fn open(directory: &Path) -> Result<Arc<Self>, DuplicatesError> {
-        Ok(Arc::new(Self {
-            store: Store::open(directory)?,
+    pub fn open(directory: &Path, memory: u64) -> Result<Arc<Self>, DuplicatesError> {
+        Ok(Self::kept_in(Store::open(directory, memory)?))
+    }
+
+    /// What `store` remembers.
+    pub(crate) fn kept_in(store: impl EventStore + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            store: Box::new(store),
             under_way: (0..SHARDS).map(|_| Mutex::default()).collect(),
-        }))
+        })
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashSet<Key>> {
@@ -129,6 +152,8 @@ impl Gathering {
         opened_ms: i64,
         first_time: bool,
     ) -> Self {
+        #[cfg(test)]
+        let first_time = first_time || mutation::on(Mutation::AgainCountsForOthers);
         Self {
             duplicates,
             partition,
@@ -153,6 +178,11 @@ impl Gathering {
         let repeats = self.is_stored(&key, position);
         if matches!(repeats, Ok(false)) {
             self.events.insert(key, position.offset());
+            #[cfg(test)]
+            if mutation::on(Mutation::RememberedEarly) || mutation::on(Mutation::RepeatsItself) {
+                let mut event = std::iter::once((key, self.seen(position.offset())));
+                self.duplicates.store.put(self.opened_ms, &mut event)?;
+            }
         } else {
             self.release(&key);
         }
@@ -163,14 +193,28 @@ impl Gathering {
         let stored = self.duplicates.store.get(key)?;
         Ok(stored.is_some_and(|seen| {
             let itself = seen.position == position && seen.partition == self.partition;
+            #[cfg(test)]
+            let itself = itself && !mutation::on(Mutation::RepeatsItself);
             let apart = seen.opened_ms.abs_diff(self.opened_ms);
             !itself && apart <= REMEMBERED_MS.unsigned_abs()
         }))
     }
 
     fn release(&self, key: &Key) {
+        #[cfg(test)]
+        if mutation::on(Mutation::UnderWayForEver) {
+            return;
+        }
         if self.first_time {
             self.duplicates.shard(key).remove(key);
+        }
+    }
+
+    fn seen(&self, offset: i64) -> Seen {
+        Seen {
+            partition: self.partition.clone(),
+            position: Position::at(offset),
+            opened_ms: self.opened_ms,
         }
     }
 
@@ -193,17 +237,21 @@ impl Gathering {
         if !self.first_time {
             return Ok(());
         }
-        let seen = |offset: i64| Seen {
-            partition: self.partition.clone(),
-            position: Position::at(offset),
-            opened_ms: self.opened_ms,
-        };
         let events = self.events.iter();
-        let store = &self.duplicates.store;
-        store.put(
-            self.opened_ms,
-            events.map(|(key, offset)| (key, seen(*offset))),
-        )
+        let mut events = events.map(|(key, offset)| (*key, self.seen(*offset)));
+        self.duplicates.store.put(self.opened_ms, &mut events)
+    }
+
+    /// As [`remember`](Gathering::remember), where the async runtime does not wait for it.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn remember_aside(self) -> Result<(), DuplicatesError> {
+        if !self.duplicates.store.blocks() {
+            return self.remember();
+        }
+        let remembered = tokio::task::spawn_blocking(move || self.remember()).await;
+        remembered.unwrap_or_else(|error| Err(DuplicatesError::Unavailable(error.to_string())))
     }
 }
 

@@ -6,25 +6,34 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use fjall::compaction::Leveled;
 use fjall::compaction::filter::{
     CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
 };
 use fjall::config::{PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
-use super::{DuplicatesError, Key, REMEMBERED_MS, Seen};
+use super::{DuplicatesError, EventStore, Key, REMEMBERED_MS, Seen};
 use crate::record::{Partition, Position};
 
 /// The store's own directory, beside whatever the original has left in the configured one.
 const NAME: &str = "alluvium-events";
-/// Blocks read from files that are kept in memory.
-const CACHE_BYTES: u64 = 16 << 20;
-/// Events in memory before they go to a file.
-const BUFFER_BYTES: u64 = 4 << 20;
-/// The journal of what is in no file yet, on disk.
+/// The journal of what is in no file yet, on disk: the least that the library takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
+/// One brings full buffers to files while the other merges files: with one alone, a buffer grows for as long as a merge lasts.
+const THREADS: usize = 2;
+/// Events in memory before they go to a file, and how large merged files are. The library keeps both for as long as the store is
+/// there, so they are the same whatever the memory.
+const BUFFER_BYTES: u64 = 1 << 20;
+const FILE_BYTES: u64 = 8 << 20;
+/// What is taken besides the blocks that are kept in memory: up to five buffers before writers wait, each two or three times as large as what
+/// is in it, and what is known of files while they are merged.
+const BESIDES_BYTES: u64 = 6 << 20;
+const MIN_CACHE_BYTES: u64 = 1 << 20;
+/// As measured, blocks take twice as much as the cache says that it holds.
+const CACHE_COSTS: u64 = 2;
 /// Events of one write.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 /// Beyond the time for which they count, events are kept for spans that are read again long after they were opened.
 const MARGIN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -35,13 +44,15 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn open(directory: &Path) -> Result<Self, DuplicatesError> {
+    /// Opens what is in `directory`, in about so much memory.
+    pub(super) fn open(directory: &Path, memory: u64) -> Result<Self, DuplicatesError> {
         let newest_ms = Arc::new(AtomicI64::new(i64::MIN));
         let old = Arc::new(Old(newest_ms.clone()));
+        let cache = memory.saturating_sub(BESIDES_BYTES) / CACHE_COSTS;
         let opened = Database::builder(directory.join(NAME))
-            .cache_size(CACHE_BYTES)
+            .cache_size(cache.max(MIN_CACHE_BYTES))
             .max_journaling_size(JOURNAL_BYTES)
-            .worker_threads(1)
+            .worker_threads(THREADS)
             .with_compaction_filter_factories(Arc::new(move |_| Some(old.clone())))
             .open();
         let made = opened.and_then(|database| {
@@ -62,17 +73,26 @@ impl Store {
         })
     }
 
-    pub(super) fn get(&self, key: &Key) -> Result<Option<Seen>, DuplicatesError> {
+    /// Merges all files, and counts what is left.
+    #[cfg(test)]
+    pub(super) fn merged(&self) -> usize {
+        self.events.rotate_memtable_and_wait().unwrap();
+        self.events.major_compact().unwrap();
+        self.events.len().unwrap()
+    }
+}
+
+impl EventStore for Store {
+    fn get(&self, key: &Key) -> Result<Option<Seen>, DuplicatesError> {
         let found = self.events.get(key.0).map_err(unavailable)?;
         // What cannot be read is of no use to anybody.
         Ok(found.and_then(|value| read(&value)))
     }
 
-    /// Keeps events of spans opened at `opened_ms`.
-    pub(super) fn put<'a>(
+    fn put(
         &self,
         opened_ms: i64,
-        events: impl Iterator<Item = (&'a Key, Seen)>,
+        events: &mut dyn Iterator<Item = (Key, Seen)>,
     ) -> Result<(), DuplicatesError> {
         self.newest_ms.fetch_max(opened_ms, Ordering::Relaxed);
         let mut batch = self.database.batch();
@@ -86,19 +106,17 @@ impl Store {
         batch.commit().map_err(unavailable)
     }
 
-    /// Merges all files, and counts what is left.
-    #[cfg(test)]
-    pub(super) fn merged(&self) -> usize {
-        self.events.rotate_memtable_and_wait().unwrap();
-        self.events.major_compact().unwrap();
-        self.events.len().unwrap()
+    fn blocks(&self) -> bool {
+        true
     }
 }
 
 /// Nothing that grows with the store stays in memory but what the cache has room for.
 fn options() -> KeyspaceCreateOptions {
+    let merging = Leveled::default().with_table_target_size(FILE_BYTES);
     KeyspaceCreateOptions::default()
         .max_memtable_size(BUFFER_BYTES)
+        .compaction_strategy(Arc::new(merging))
         .filter_block_pinning_policy(PinningPolicy::all(false))
         .index_block_pinning_policy(PinningPolicy::all(false))
         .filter_block_partitioning_policy(PartitioningPolicy::all(true))

@@ -3,10 +3,11 @@
 use super::*;
 
 const T: i64 = 1_763_771_724_123;
+const MEMORY: u64 = 16 << 20;
 
 fn opened() -> (tempfile::TempDir, Arc<Duplicates>) {
     let directory = tempfile::tempdir().unwrap();
-    let duplicates = Duplicates::open(directory.path()).unwrap();
+    let duplicates = Duplicates::open(directory.path(), MEMORY).unwrap();
     (directory, duplicates)
 }
 
@@ -62,7 +63,7 @@ fn ten_thousand_events_are_known_again_and_no_others() {
     }
     first.remember().unwrap();
     drop((first, duplicates));
-    let duplicates = Duplicates::open(directory.path()).unwrap();
+    let duplicates = Duplicates::open(directory.path(), MEMORY).unwrap();
     let mut second = span(&duplicates, 0, T + 60_000);
     for n in 0..10_000 {
         let at = 10_000 + 2 * n;
@@ -139,7 +140,9 @@ fn events_are_forgotten_after_their_time_by_the_spans_and_not_the_clock() {
 
 #[test]
 fn what_is_too_old_is_taken_from_the_disk() {
-    let (_directory, duplicates) = opened();
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(directory.path(), MEMORY).unwrap());
+    let duplicates = Duplicates::kept_in(store.clone());
     let spans = [T, T + REMEMBERED_MS, T + 2 * REMEMBERED_MS];
     for (number, opened_ms) in spans.into_iter().enumerate() {
         let mut span = span(&duplicates, 0, opened_ms);
@@ -149,15 +152,73 @@ fn what_is_too_old_is_taken_from_the_disk() {
         }
         span.remember().unwrap();
     }
-    assert_eq!(duplicates.store.merged(), 200);
+    assert_eq!(store.merged(), 200);
     assert!(repeats(&mut span(&duplicates, 1, spans[1]), "1 5", 0));
 }
 
 #[test]
 fn a_directory_that_is_in_use_says_so() {
     let (directory, _duplicates) = opened();
-    let error = Duplicates::open(directory.path()).unwrap_err().to_string();
+    let error = Duplicates::open(directory.path(), MEMORY)
+        .unwrap_err()
+        .to_string();
     let path = directory.path().display().to_string();
     assert!(error.contains("another process uses it"), "{error}");
     assert!(error.contains(&path), "{error}");
+}
+
+impl EventStore for Arc<Store> {
+    fn get(&self, key: &Key) -> Result<Option<Seen>, DuplicatesError> {
+        (**self).get(key)
+    }
+
+    fn put(
+        &self,
+        opened_ms: i64,
+        events: &mut dyn Iterator<Item = (Key, Seen)>,
+    ) -> Result<(), DuplicatesError> {
+        (**self).put(opened_ms, events)
+    }
+
+    fn blocks(&self) -> bool {
+        true
+    }
+}
+
+/// For people: what the store takes, in `ALLUVIUM_STORE_MB`, with `ALLUVIUM_EVENTS` events in spans of 50,000.
+#[test]
+#[ignore = "takes minutes, and measures the whole process"]
+fn resident_memory_of_many_events() {
+    let number = |name: &str, otherwise: u64| {
+        let text = std::env::var(name).ok();
+        text.map_or(otherwise, |text| text.parse().unwrap())
+    };
+    let (memory, events) = (
+        number("ALLUVIUM_STORE_MB", 16),
+        number("ALLUVIUM_EVENTS", 3_000_000),
+    );
+    let resident = |name: &str| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        let kilobytes = line.split_whitespace().nth(1).unwrap();
+        kilobytes.parse::<u64>().unwrap() >> 10
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let before = resident("VmRSS:");
+    let duplicates = Duplicates::open(directory.path(), memory << 20).unwrap();
+    let started = std::time::Instant::now();
+    for number in 0..events.div_ceil(50_000) {
+        let mut span = span(&duplicates, 0, T + number as i64);
+        for n in number * 50_000..(number + 1) * 50_000 {
+            let key = Key::of("p", "c", T + (n % 86_400_000) as i64, &n.to_string());
+            assert!(!span.repeats(key, Position::at(n as i64)).unwrap());
+        }
+        span.remember().unwrap();
+    }
+    println!(
+        "{events} events in {:.0} s, a store of {memory} MB: resident {before} MB before, {} MB now, {} MB at most",
+        started.elapsed().as_secs_f64(),
+        resident("VmRSS:"),
+        resident("VmHWM:"),
+    );
 }

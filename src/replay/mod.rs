@@ -64,15 +64,14 @@ pub async fn replay(
     let count = spans.len();
     let target = targets.open_repairing(settings).await?;
     let tables = run::open_catalog(settings).await?;
-    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target, tables.clone())?;
+    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target, tables)?;
     let shared = run::shared(
         loaded,
         targets,
         shape,
-        tables,
         metrics.clone(),
         1,
-        run::budget(settings)?,
+        run::portions(settings, run::budget(settings)?, 0),
     )?;
     let mut from = part.from;
     for chunk in spans.chunks(SPANS_AT_A_TIME) {

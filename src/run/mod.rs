@@ -17,6 +17,8 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
 use self::crew::Crew;
+use self::wire::Portions;
+pub(crate) use self::wire::portions;
 use crate::catalog::{Binding, CatalogError, SqlCatalog, Tables};
 use crate::config::memory::{self, MemoryUnknown};
 use crate::config::settings::Settings;
@@ -179,7 +181,7 @@ pub async fn run(
     if stop.asked() {
         return Ok(());
     }
-    let shape = shape(settings, &loaded.recipe.shaping(), targets, tables.clone()).await?;
+    let shape = shape(settings, &loaded.recipe.shaping(), targets, tables).await?;
     let target = shape.target();
     until_available("target", &stop, async || {
         target.check().await.map_err(RunError::from)
@@ -202,19 +204,11 @@ pub async fn run(
         .until_end
         .then(|| Arc::new(Ends::new(found.ends, workers)));
     let prefetched = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
-    let record_bytes = budget_bytes - prefetched.min(budget_bytes / 2);
+    let portions = wire::portions(settings, budget_bytes, prefetched);
     let shared = Shared {
         health,
         ends: ends.clone(),
-        ..shared(
-            loaded,
-            targets,
-            shape,
-            tables,
-            metrics.clone(),
-            workers,
-            record_bytes,
-        )?
+        ..shared(loaded, targets, shape, metrics.clone(), workers, portions)?
     };
     let partitions = found.partitions.len();
     tracing::info!(
@@ -240,7 +234,7 @@ pub async fn run(
     result
 }
 
-/// What workers share, for so many of them, with so much memory for records.
+/// What workers share, for so many of them, with so much memory.
 ///
 /// # Errors
 /// If what is remembered of events cannot be opened.
@@ -248,23 +242,23 @@ pub(crate) fn shared(
     loaded: &Loaded,
     targets: &Targets,
     shape: Shape,
-    tables: Option<Arc<dyn Tables>>,
     metrics: Arc<Metrics>,
     workers: usize,
-    record_bytes: u64,
+    portions: Portions,
 ) -> Result<Shared, RunError> {
     let settings = &loaded.settings;
     let deliveries = settings.flush.deliveries.get();
+    let tables = shape.tables();
     Ok(Shared {
         shape: Arc::new(shape),
         reshape: reshape(loaded.recipe.clone(), targets.clone(), tables),
         policy: wire::policy(settings),
         historical: wire::historical(settings).map(Arc::new),
-        duplicates: duplicates(settings)?,
+        duplicates: duplicates(settings, portions.event_store)?,
         late: Arc::new(KafkaLate::new(wire::kafka_settings(settings))),
-        building_limit: wire::building_limit(settings, record_bytes, workers),
+        building_limit: wire::building_limit(settings, portions.records, workers),
         max_poll: settings.kafka.max_poll_records,
-        budget: Arc::new(Budget::new(record_bytes, metrics.clone())),
+        budget: Arc::new(Budget::new(portions.records, metrics.clone())),
         metrics,
         health: Arc::new(Health::new(workers)),
         runtime: Handle::current(),
@@ -276,9 +270,10 @@ pub(crate) fn shared(
 }
 
 /// Opens what is remembered of events, if repeats are to be dropped.
-fn duplicates(settings: &Settings) -> Result<Option<Arc<Duplicates>>, RunError> {
+fn duplicates(settings: &Settings, memory: u64) -> Result<Option<Arc<Duplicates>>, RunError> {
     let directory = settings.routing.duplicates.as_deref();
-    let opened = directory.map(Duplicates::open).transpose();
+    let opened = directory.map(|directory| Duplicates::open(directory, memory));
+    let opened = opened.transpose();
     opened.map_err(|error| RunError::Configuration(error.to_string()))
 }
 

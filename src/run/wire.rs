@@ -15,7 +15,7 @@ use crate::flush::Policy;
 use crate::schemas::{Client, ClientSettings, Files, NoSchemas, Registry, SchemaError};
 use crate::source::kafka::{Begin, KafkaSettings};
 use crate::table::{ColumnSettings, UserType};
-use crate::worker::{EventFields, Historical, LateRule, REVOKE_DEADLINE, Routing};
+use crate::worker::{EventRule, Historical, LateRule, REVOKE_DEADLINE, Routing, TimeField};
 
 /// Rows of one batch: a few thousand stay in the processor's cache.
 const BATCH_ROWS: usize = 2048;
@@ -89,14 +89,14 @@ pub(super) fn routing(settings: &Settings) -> Routing {
             .map(|historical| LateRule {
                 topic: historical.topic.as_str().into(),
                 days: historical.outdated_days,
-                time_field: settings.columns.time.clone(),
-                zone: settings.source.zone,
             }),
-        events: settings.routing.duplicates.as_ref().map(|_| EventFields {
-            time: settings.columns.time.clone(),
-            user: settings.columns.user.clone(),
-            zone: settings.source.zone,
+        events: settings.routing.duplicates.as_ref().map(|_| EventRule {
+            user_field: settings.columns.user.clone(),
         }),
+        time: TimeField {
+            name: settings.columns.time.clone(),
+            zone: settings.source.zone,
+        },
     }
 }
 
@@ -262,6 +262,35 @@ pub(super) fn prefetch(budget: u64, workers: usize) -> usize {
     (eighth / workers).clamp(1 << 20, 8 << 20)
 }
 
+/// The store of events: a sixteenth of the budget, and no less than it runs in, nor more than makes it faster.
+const MIN_EVENT_STORE: u64 = 12 << 20;
+const MAX_EVENT_STORE: u64 = 64 << 20;
+
+/// How the budget is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Portions {
+    /// For records, from column builders to sealed spans.
+    pub(crate) records: u64,
+    /// For the store of events, if there is one.
+    pub(crate) event_store: u64,
+}
+
+/// Shares out the budget, of which `prefetched` bytes are librdkafka's. Half of it is for records, whatever the rest would need.
+pub(crate) fn portions(settings: &Settings, budget: u64, prefetched: u64) -> Portions {
+    share_out(settings.routing.duplicates.is_some(), budget, prefetched)
+}
+
+fn share_out(remembers: bool, budget: u64, prefetched: u64) -> Portions {
+    let event_store = match remembers {
+        true => (budget / 16).clamp(MIN_EVENT_STORE, MAX_EVENT_STORE),
+        false => 0,
+    };
+    Portions {
+        records: budget - (prefetched + event_store).min(budget / 2),
+        event_store,
+    }
+}
+
 pub(super) fn wanted_workers(settings: &Settings) -> usize {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     settings.kafka.workers.map_or(cpus, std::num::NonZero::get)
@@ -269,4 +298,25 @@ pub(super) fn wanted_workers(settings: &Settings) -> usize {
 
 pub(super) fn worker_count(settings: &Settings, partitions: usize) -> usize {
     wanted_workers(settings).min(partitions).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    #[test]
+    fn what_is_set_aside_is_not_shared_out_to_records() {
+        let shared = |remembers, budget, prefetched| {
+            let portions = share_out(remembers, budget * MB, prefetched * MB);
+            (portions.records / MB, portions.event_store / MB)
+        };
+        assert_eq!(shared(false, 256, 16), (240, 0));
+        assert_eq!(shared(true, 256, 16), (224, 16));
+        assert_eq!(shared(true, 96, 8), (76, 12));
+        assert_eq!(shared(true, 4096, 16), (4016, 64));
+        // Half of it is left, whatever is taken off.
+        assert_eq!(shared(true, 20, 2), (10, 12));
+    }
 }

@@ -35,7 +35,7 @@ pub use self::clock::{Clock, SystemClock};
 pub use self::ends::Ends;
 pub use self::leave::{REVOKE_DEADLINE, STOP_DEADLINE};
 pub use self::leaving::Leaving;
-pub use self::routing::{EventFields, Historical, LateRule, Routing};
+pub use self::routing::{EventRule, Historical, LateRule, Routing, TimeField};
 pub use self::shape::{Reshape, Shape};
 
 use self::commit::Committing;

@@ -21,18 +21,34 @@ pub struct Routing {
     /// Which records are late; none if there is no rule.
     pub late: Option<LateRule>,
     /// Whether rows that repeat an event are dropped, and by what events are told.
-    pub events: Option<EventFields>,
+    pub events: Option<EventRule>,
+    /// What says when the event of a row was, for both rules.
+    pub time: TimeField,
 }
 
-/// The fields by which events of one table are told apart.
+/// The field that says when the event of a row was.
 #[derive(Clone, Debug)]
-pub struct EventFields {
-    /// When it was.
-    pub time: String,
-    /// Whom it is about.
-    pub user: String,
+pub struct TimeField {
+    /// Its name.
+    pub name: String,
     /// Of times in strings that name none.
     pub zone: Zone,
+}
+
+impl Default for TimeField {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            zone: Zone::UTC,
+        }
+    }
+}
+
+/// How events of one table and time are told apart.
+#[derive(Clone, Debug)]
+pub struct EventRule {
+    /// The field that says whom one is about.
+    pub user_field: String,
 }
 
 /// Where fields were last found in a row.
@@ -42,17 +58,13 @@ pub(super) struct Places {
     user: usize,
 }
 
-/// Which records are late, and where they go.
+/// Which records are late, and where they go. Days are those of UTC.
 #[derive(Clone, Debug)]
 pub struct LateRule {
     /// The historical topic. What is read from it is never late.
     pub topic: Arc<str>,
     /// Days before the one on which the span was opened that are not late.
     pub days: i64,
-    /// The field that says when a record's event was.
-    pub time_field: String,
-    /// Of times in strings that name none. Days are those of UTC all the same.
-    pub zone: Zone,
 }
 
 /// How the historical topic's own partitions are flushed, where they are read.
@@ -66,15 +78,26 @@ pub struct Historical {
     pub max_records: u64,
 }
 
-/// Where a row goes.
+/// Where a row goes, with the time of its event if that was asked for: to read it costs more than the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way<'a> {
     /// To the target.
-    Target,
-    /// To the historical topic, as an event of this day.
-    Late { to: &'a Arc<str>, day: i64 },
+    Target { time: Option<i64> },
+    /// To the historical topic.
+    Late { to: &'a Arc<str>, time: i64 },
     /// Nowhere: it is counted under this name.
     Dropped(&'static str),
+}
+
+impl Way<'_> {
+    /// The time of the row's event, if it was asked for and there is one.
+    pub(super) fn time(&self) -> Option<i64> {
+        match *self {
+            Self::Target { time } => time,
+            Self::Late { time, .. } => Some(time),
+            Self::Dropped(_) => None,
+        }
+    }
 }
 
 impl Routing {
@@ -90,27 +113,29 @@ impl Routing {
         if wanted.is_some_and(|wanted| !wanted.contains(row.collection())) {
             return Way::Dropped("not_whitelisted");
         }
-        let Some(rule) = self.late.as_ref().filter(|rule| *rule.topic != *topic) else {
-            return Way::Target;
-        };
-        let time = row.value(&rule.time_field, &mut places.time);
+        let rule = self.late.as_ref().filter(|rule| *rule.topic != *topic);
+        let asked = rule.is_some() || self.events.is_some();
         // Without a time, or with one that no table could read, it counts as of today.
-        let time = time.and_then(|time| table::event_time(&time, rule.zone));
-        match time.map(day) {
-            Some(day) if rule.is_late(day, opened_ms) => Way::Late {
+        let time = asked.then(|| self.time(row, places)).flatten();
+        match (rule, time) {
+            (Some(rule), Some(time)) if rule.is_late(day(time), opened_ms) => Way::Late {
                 to: &rule.topic,
-                day,
+                time,
             },
-            _ => Way::Target,
+            _ => Way::Target { time },
         }
     }
 
-    /// The event of a row; none if it lacks a time or a user that could be read, or if nobody asks.
-    pub(super) fn event(&self, row: &Row<'_>, places: &mut Places) -> Option<Key> {
-        let fields = self.events.as_ref()?;
-        let time = row.value(&fields.time, &mut places.time)?;
-        let user = row.value(&fields.user, &mut places.user)?;
-        let (time, user) = (table::event_time(&time, fields.zone)?, table::text(&user)?);
+    fn time(&self, row: &Row<'_>, places: &mut Places) -> Option<i64> {
+        let value = row.value(&self.time.name, &mut places.time)?;
+        table::event_time(&value, self.time.zone)
+    }
+
+    /// The event of a row whose time is known; none if it lacks a user that could be read, or if nobody asks.
+    pub(super) fn event(&self, row: &Row<'_>, time: i64, places: &mut Places) -> Option<Key> {
+        let rule = self.events.as_ref()?;
+        let user = row.value(&rule.user_field, &mut places.user)?;
+        let user = table::text(&user)?;
         Some(Key::of(row.project(), row.collection(), time, &user))
     }
 }
@@ -137,8 +162,6 @@ mod tests {
         LateRule {
             topic: "h".into(),
             days,
-            time_field: "t".into(),
-            zone: Zone::UTC,
         }
     }
 

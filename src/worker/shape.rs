@@ -73,6 +73,11 @@ impl Shape {
         Self { tables, ..self }
     }
 
+    /// What decides about the columns of tables, if it is not their rows.
+    pub fn tables(&self) -> Option<Arc<dyn Tables>> {
+        self.tables.clone()
+    }
+
     /// Where outputs go.
     pub fn target(&self) -> Arc<dyn Target> {
         self.target.clone()

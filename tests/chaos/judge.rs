@@ -1,4 +1,6 @@
-//! What was sent against what is in the bucket: every id exactly once, where it belongs, in order, and nothing else.
+//! What was sent against what is in the bucket: every id exactly once, where it belongs, in order, and nothing else. Late records
+//! are in the historical topic, once or more, and in the bucket never. If repeats are dropped, a record may be missing whose event
+//! another record has that is there.
 //!
 //! One bit an id, so that tens of millions fit in a few megabytes; objects are judged one by one, by any number of
 //! threads, and forgotten.
@@ -15,6 +17,7 @@ use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use crate::records::{Class, PROJECT, Records, id_of};
+use crate::support::broker::Kept;
 
 /// One offence in so many lines is looked at in full.
 const SAMPLE: u64 = 997;
@@ -55,6 +58,10 @@ pub(crate) struct Judge {
     suspects: Mutex<BTreeSet<(usize, u64)>>,
     rows: AtomicU64,
     letters: AtomicU64,
+    /// Records of the historical topic.
+    late: AtomicU64,
+    /// Repeats that are not there.
+    dropped: AtomicU64,
 }
 
 impl Judge {
@@ -73,7 +80,70 @@ impl Judge {
             suspects: Mutex::default(),
             rows: AtomicU64::new(0),
             letters: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
         }
+    }
+
+    /// Judges a record of the historical topic.
+    pub(crate) fn late(&self, kept: &Kept) {
+        let payload = kept.payload.as_deref().unwrap_or_default();
+        let Some((partition, sequence)) = id_of(payload, &mut 0) else {
+            let text = format!("{kept:?} in the historical topic");
+            return self.offence("foreign", text);
+        };
+        let id = format!("r{partition}-{sequence}");
+        if !self.was_sent(partition, sequence) {
+            let text = format!("{id} was never sent: in the historical topic");
+            return self.offence("foreign", text);
+        }
+        let mut sent = Vec::new();
+        self.records.payload(partition, sequence, &mut sent);
+        let says = |name: &str| {
+            kept.headers
+                .get(name)
+                .map(|value| String::from_utf8_lossy(value))
+        };
+        let same = payload == sent
+            && says("alluvium.topic").as_deref() == Some(&self.topic)
+            && says("alluvium.partition").as_deref() == Some(&partition.to_string())
+            && (!self.complete(partition)
+                || says("alluvium.offset").as_deref() == Some(&sequence.to_string()));
+        if !same {
+            let text = format!("{id} is not as it was sent in the historical topic: {kept:?}");
+            self.offence("changed", text);
+        }
+        if self.records.class(partition, sequence) != Class::Late {
+            let text = format!("{id} does not belong in the historical topic");
+            self.offence("misplaced", text);
+        }
+        self.late.fetch_add(1, Ordering::Relaxed);
+        self.see(partition, sequence);
+    }
+
+    /// So many records are in the historical topic, and so many repeats are nowhere. To be asked behind the verdict.
+    pub(crate) fn late_and_dropped(&self) -> (u64, u64) {
+        (
+            self.late.load(Ordering::Relaxed),
+            self.dropped.load(Ordering::Relaxed),
+        )
+    }
+
+    fn was_sent(&self, partition: usize, sequence: u64) -> bool {
+        let sent = self.sent.get(partition);
+        sent.is_some_and(|sent| sequence < sent.count)
+    }
+
+    /// Whether it was seen before.
+    fn see(&self, partition: usize, sequence: u64) -> bool {
+        let (word, bit) = (sequence / 64, 1 << (sequence % 64));
+        let before = self.seen[partition][word as usize].fetch_or(bit, Ordering::Relaxed);
+        before & bit != 0
+    }
+
+    fn is_seen(&self, partition: usize, sequence: u64) -> bool {
+        let word = self.seen[partition][(sequence / 64) as usize].load(Ordering::Relaxed);
+        word & (1 << (sequence % 64)) != 0
     }
 
     /// Judges an object as it is stored.
@@ -186,30 +256,25 @@ impl Judge {
     }
 
     fn found(&self, key: &str, place: &Place, partition: usize, sequence: u64) {
-        if self
-            .sent
-            .get(partition)
-            .is_none_or(|sent| sequence >= sent.count)
-        {
+        if !self.was_sent(partition, sequence) {
             return self.offence(
                 "foreign",
                 format!("r{partition}-{sequence} was never sent: {key}"),
             );
         }
         let wanted = match self.records.class(partition, sequence) {
-            Class::Row { table } => Some(table),
-            Class::Dead => None,
+            Class::Row { table } => Some(Some(table)),
+            Class::Dead => Some(None),
+            Class::Late => None,
         };
         let outside = self.complete(partition) && !(place.from..place.to).contains(&sequence);
-        if place.table != wanted || place.partition != partition || outside {
+        if Some(place.table) != wanted || place.partition != partition || outside {
             self.offence(
                 "misplaced",
                 format!("r{partition}-{sequence} does not belong in {key}"),
             );
         }
-        let (word, bit) = (sequence / 64, 1 << (sequence % 64));
-        let before = self.seen[partition][word as usize].fetch_or(bit, Ordering::Relaxed);
-        if before & bit != 0 {
+        if self.see(partition, sequence) {
             self.suspects.lock().unwrap().insert((partition, sequence));
             self.offence("doubled", format!("r{partition}-{sequence} again in {key}"));
         }
@@ -228,19 +293,44 @@ impl Judge {
     }
 
     fn find_missing(&self) {
+        // What may be a repeat of something that is there, by its event.
+        let mut left_out: BTreeMap<(usize, u64), Vec<(usize, u64)>> = BTreeMap::new();
         for (partition, sent) in self.sent.iter().enumerate() {
             for sequence in 0..sent.count {
-                let word = self.seen[partition][(sequence / 64) as usize].load(Ordering::Relaxed);
-                // Whole words at once: nearly all are full.
-                if word == u64::MAX || word & (1 << (sequence % 64)) != 0 {
+                if self.is_seen(partition, sequence) || sent.unacknowledged.contains(&sequence) {
                     continue;
                 }
-                if !sent.unacknowledged.contains(&sequence) {
-                    self.suspects.lock().unwrap().insert((partition, sequence));
-                    self.offence("missing", format!("r{partition}-{sequence}"));
+                let row = matches!(self.records.class(partition, sequence), Class::Row { .. });
+                if row && self.records.repeats {
+                    let event = self.records.event(partition, sequence);
+                    left_out
+                        .entry(event)
+                        .or_default()
+                        .push((partition, sequence));
+                } else {
+                    self.missing(partition, sequence);
                 }
             }
         }
+        if left_out.is_empty() {
+            return;
+        }
+        for (partition, sent) in self.sent.iter().enumerate() {
+            for sequence in (0..sent.count).filter(|at| self.is_seen(partition, *at)) {
+                if let Some(repeats) = left_out.remove(&self.records.event(partition, sequence)) {
+                    let dropped = repeats.len() as u64;
+                    self.dropped.fetch_add(dropped, Ordering::Relaxed);
+                }
+            }
+        }
+        for (partition, sequence) in left_out.into_values().flatten() {
+            self.missing(partition, sequence);
+        }
+    }
+
+    fn missing(&self, partition: usize, sequence: u64) {
+        self.suspects.lock().unwrap().insert((partition, sequence));
+        self.offence("missing", format!("r{partition}-{sequence}"));
     }
 
     /// Says what was found, or all that is wrong. `keys` are all objects that were judged.

@@ -9,17 +9,19 @@ use crate::feed::Feed;
 use crate::fleet::Slot;
 use crate::history::History;
 use crate::judge::{Judge, Sent};
-use crate::records::Records;
+use crate::records::{DAYS, Records};
 use crate::schedule::Schedule;
 use crate::support::config::Config;
 use crate::support::objects::{self, Client};
 use crate::support::program::{Program, alluvium, stderr};
 use crate::support::proxy::{Proxy, shown};
+use crate::support::random::Random;
 use crate::support::service::{Bucket, Kafka, S3};
-use crate::support::{broker, seconds, unique};
+use crate::support::{broker, seconds, setting, unique};
 
 const PARTITIONS: usize = 12;
 const SLOTS: usize = 3;
+const LATE_PARTITIONS: i32 = 3;
 
 pub(crate) struct Outcome {
     pub(crate) faults: u64,
@@ -29,6 +31,20 @@ pub(crate) struct Outcome {
 /// Only a program built with the feature can kill itself; one that is given is taken to be.
 fn has_failpoints() -> bool {
     cfg!(feature = "failpoints") || std::env::var_os("CHAOS_PROGRAM").is_some()
+}
+
+/// Where a process remembers events.
+const REMEMBERED: &str = "committer.duplicate-handler-rocksdb-directory";
+
+/// Half of all rounds have late records, and half have repeats.
+fn records(seed: u64) -> Records {
+    let mut random = Random::new(seed);
+    let (late, repeats) = (random.below(2), random.below(2));
+    Records {
+        seed,
+        late: setting("CHAOS_LATE", late) == 1,
+        repeats: setting("CHAOS_REPEATS", repeats) == 1,
+    }
 }
 
 pub(crate) fn play(seed: u64, size: Size) -> Outcome {
@@ -42,18 +58,35 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
     let topic = unique("chaos");
     let bootstrap = kafka.bootstrap();
     broker::create_topic(&bootstrap, &topic, PARTITIONS as i32);
-    let config = Config::new(directory.path(), &bootstrap, &topic)
+    let records = records(seed);
+    eprintln!("{records:?}");
+    let historical = records.late.then(|| format!("{topic}-historical"));
+    let mut config = Config::new(directory.path(), &bootstrap, &topic)
         .set("kafka.session.timeout.ms", "6000")
         .set("middleware.max-flush-duration", "2s")
         .set("memory.max-size", "128MB")
         .without("target.file.directory");
+    if let Some(historical) = &historical {
+        broker::create_topic(&bootstrap, historical, LATE_PARTITIONS);
+        config = config
+            .set("kafka.historical-data-topic", historical)
+            .set("outdated.day.index", DAYS);
+    }
+    // Each process remembers what it has written itself, on a disk of its own.
+    let of_machine = |name: &str| match records.repeats {
+        true => {
+            let place = directory.path().join(format!("events-{name}"));
+            let place = place.display().to_string();
+            config.clone().set(REMEMBERED, &place)
+        }
+        false => config.clone(),
+    };
 
     let history = History::new();
-    let records = Records { seed };
     let stop = AtomicBool::new(false);
     let feed = Feed::new(&bootstrap, &topic, PARTITIONS, records);
     let slots = (0..SLOTS)
-        .map(|_| Slot::new(&config, &proxy, s3.bucket()))
+        .map(|slot| Slot::new(&of_machine(&slot.to_string()), &proxy, s3.bucket()))
         .collect();
     let mut schedule = Schedule::new(seed, &history, slots, &mut kafka, &proxy, has_failpoints());
     if !has_failpoints() {
@@ -72,10 +105,11 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
     let mut offences = std::mem::take(&mut schedule.offences);
     drop(schedule);
 
-    let last = config.s3(s3.bucket());
+    let last = of_machine("last").s3(s3.bucket());
     let end = End {
         bootstrap: &bootstrap,
         topic: &topic,
+        historical: historical.as_deref(),
         bucket: s3.bucket(),
         config: &last,
         history: &history,
@@ -101,6 +135,7 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
 struct End<'a> {
     bootstrap: &'a str,
     topic: &'a str,
+    historical: Option<&'a str>,
     bucket: &'a Bucket,
     config: &'a Config,
     history: &'a History,
@@ -141,14 +176,21 @@ impl End<'_> {
         let keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
         let judge = Judge::new(records, self.topic, sent);
         objects::for_each(self.bucket, &keys, 3, |key, bytes| judge.object(key, bytes));
+        if let Some(historical) = self.historical {
+            let kept = broker::read_all(self.bootstrap, historical, LATE_PARTITIONS);
+            kept.iter().for_each(|kept| judge.late(kept));
+        }
         match judge.verdict(&keys) {
             Ok((rows, letters)) => {
+                let (late, dropped) = judge.late_and_dropped();
                 eprintln!(
-                    "{} objects hold {rows} rows and {letters} dead letters; reading took {:.1?}",
+                    "{} objects hold {rows} rows and {letters} dead letters, the historical topic {late} records; {dropped} repeats \
+                     were dropped; reading took {:.1?}",
                     keys.len(),
                     start.elapsed()
                 );
-                None
+                let idle = records.repeats && dropped == 0;
+                idle.then(|| "no repeat was dropped".into())
             }
             Err(verdict) => Some(verdict.text),
         }

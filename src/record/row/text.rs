@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use alluvium_target::text::{base64, decimal, double, integer, string, time};
 
 use super::{Items, Value};
 
@@ -22,36 +21,25 @@ impl Value<'_> {
 fn write(value: &Value<'_>, out: &mut Vec<u8>, depth: usize) {
     match *value {
         Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(value) => text(out, format_args!("{value}")),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Integer { raw, .. }
         | Value::Number { raw, .. }
         | Value::Str { raw: Some(raw), .. }
         | Value::BadStr(raw) => out.extend_from_slice(raw.as_bytes()),
         Value::Str { text, raw: None } => string(text, out),
-        Value::Long(value) => text(out, format_args!("{value}")),
+        Value::Long(value) => integer(value, out),
+        // With its fraction, unlike in a line: it says that it is no integer.
+        Value::Double(value) if value.is_finite() => _ = write!(out, "{value:?}"),
         Value::Double(value) => double(value, out),
-        Value::Date(days) => {
-            out.push(b'"');
-            date(i64::from(days), out);
-            out.push(b'"');
-        }
-        Value::Time(micros) => {
-            out.push(b'"');
-            time(micros, out);
-            out.push(b'"');
-        }
-        Value::Millis(millis) => point(
-            millis.div_euclid(DAY_MILLIS),
-            millis.rem_euclid(DAY_MILLIS) * 1000,
-            out,
-        ),
-        Value::Micros(micros) => point(
-            micros.div_euclid(DAY_MICROS),
-            micros.rem_euclid(DAY_MICROS),
-            out,
-        ),
-        Value::Bytes(bytes) => text(out, format_args!("\"{}\"", STANDARD.encode(bytes))),
-        Value::Decimal { unscaled, scale } => decimal(unscaled, scale, out),
+        Value::Date(days) => quoted(out, |out| time::date(i64::from(days), out)),
+        Value::Time(micros) if micros >= 0 => quoted(out, |out| time_since_midnight(micros, out)),
+        // No time of any day: the number it is.
+        Value::Time(micros) => integer(micros, out),
+        Value::Millis(millis) => quoted(out, |out| time::short_millis(millis, out)),
+        Value::Micros(micros) => quoted(out, |out| time::short_micros(micros, out)),
+        Value::Bytes(bytes) => base64(bytes, out),
+        Value::Decimal { unscaled, scale } => decimal(unscaled, i16::from(scale), out),
         Value::List(nested) => match (nested.json(), nested.items()) {
             (Some(json), _) => out.extend_from_slice(json.as_bytes()),
             (None, Some(items)) if depth < MAX_DEPTH => {
@@ -75,12 +63,24 @@ fn write(value: &Value<'_>, out: &mut Vec<u8>, depth: usize) {
     }
 }
 
-const DAY_MILLIS: i64 = 86_400_000;
-const DAY_MICROS: i64 = 86_400_000_000;
+const HOUR_MICROS: i64 = 3_600_000_000;
 
-/// Writing to memory does not fail.
-fn text(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(text);
+/// A time of day, or later: hours are counted on.
+fn time_since_midnight(micros: i64, out: &mut Vec<u8>) {
+    let hours = micros / HOUR_MICROS;
+    if hours < 24 {
+        return time::short_of_day(micros, out);
+    }
+    integer(hours, out);
+    let end = out.len();
+    time::short_of_day(micros % HOUR_MICROS, out);
+    out.drain(end..end + "00".len());
+}
+
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
 }
 
 fn container<'a>(
@@ -97,84 +97,6 @@ fn container<'a>(
         item(value, out);
     }
     out.push(brackets[1]);
-}
-
-/// A string in quotes, with the escapes that RFC 8259 requires.
-fn string(value: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for byte in value.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 => text(out, format_args!("\\u{byte:04x}")),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
-}
-
-fn double(value: f64, out: &mut Vec<u8>) {
-    if value.is_nan() {
-        out.extend_from_slice(b"\"NaN\"");
-    } else if value.is_infinite() {
-        let sign = if value < 0.0 { "-" } else { "" };
-        text(out, format_args!("\"{sign}Infinity\""));
-    } else {
-        text(out, format_args!("{value:?}"));
-    }
-}
-
-/// `yyyy-MM-dd` in the proleptic Gregorian calendar; a sign and more digits for years outside 0 to 9999.
-fn date(days: i64, out: &mut Vec<u8>) {
-    // Years that begin in March put the leap day last; eras of 400 years have 146,097 days.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year + i64::from(month >= 10);
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    match year {
-        0..=9999 => text(out, format_args!("{year:04}-{month:02}-{day:02}")),
-        _ => text(out, format_args!("{year:+05}-{month:02}-{day:02}")),
-    }
-}
-
-/// `HH:mm:ss`, with three or six digits behind it if there is anything below the second.
-fn time(micros: i64, out: &mut Vec<u8>) {
-    let seconds = micros.div_euclid(1_000_000);
-    let below = micros.rem_euclid(1_000_000);
-    let (hour, minute) = (seconds / 3600, seconds / 60 % 60);
-    text(
-        out,
-        format_args!("{hour:02}:{minute:02}:{:02}", seconds % 60),
-    );
-    if below % 1000 != 0 {
-        text(out, format_args!(".{below:06}"));
-    } else if below != 0 {
-        text(out, format_args!(".{:03}", below / 1000));
-    }
-}
-
-fn point(day: i64, micros: i64, out: &mut Vec<u8>) {
-    out.push(b'"');
-    date(day, out);
-    out.push(b'T');
-    time(micros, out);
-    out.extend_from_slice(b"Z\"");
-}
-
-fn decimal(unscaled: i128, scale: u8, out: &mut Vec<u8>) {
-    let sign = if unscaled < 0 { "-" } else { "" };
-    let scale = usize::from(scale);
-    let digits = unscaled.unsigned_abs().to_string();
-    let digits = format!("{digits:0>width$}", width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let point = if scale > 0 { "." } else { "" };
-    text(out, format_args!("{sign}{whole}{point}{fraction}"));
 }
 
 #[cfg(test)]
@@ -202,6 +124,10 @@ mod tests {
         assert_eq!(json(Value::Date(2_932_897)), "\"+10000-01-01\"");
         assert_eq!(json(Value::Time(86_399_999_999)), "\"23:59:59.999999\"");
         assert_eq!(json(Value::Time(1_000)), "\"00:00:00.001\"");
+        assert_eq!(json(Value::Time(86_399_000_000)), "\"23:59:59\"");
+        assert_eq!(json(Value::Time(86_400_001_000)), "\"24:00:00.001\"");
+        assert_eq!(json(Value::Time(1_000_000_000_000)), "\"277:46:40\"");
+        assert_eq!(json(Value::Time(-1)), "-1");
         assert_eq!(json(Value::Millis(-1)), "\"1969-12-31T23:59:59.999Z\"");
         assert_eq!(
             json(Value::Micros(1_700_000_000_000_000)),

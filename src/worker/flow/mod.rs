@@ -294,14 +294,21 @@ impl Flow {
         };
         let topic = record.origin.unwrap_or(self.partition.topic());
         let read_from = self.partition.topic();
+        let opened_ms = open.opened_ms;
+        #[cfg(test)]
+        let opened_ms = match mutation::on(Mutation::LateByClock) {
+            true => millis(tools.clock.wall()),
+            false => opened_ms,
+        };
         let mut bytes = record.bytes();
         let mut handed_on = false;
         let mut letter = None;
         let mut first = true;
-        if let Err(needed) = decided_of_many(decoder, topic, record, |row| {
-            match shape.routing.way(row, read_from, open.opened_ms, places) {
-                Way::Target => open.decide(row, &making),
-                Way::Late { .. } | Way::Dropped(_) => Ok(()),
+        if let Err(needed) = decided_of_many(decoder, topic, record, |row, first| {
+            match shape.routing.way(row, read_from, opened_ms, places) {
+                Way::Late { .. } if first => Ok(false),
+                Way::Late { .. } | Way::Target { .. } => open.decide(row, &making).map(|()| true),
+                Way::Dropped(_) => Ok(true),
             }
         }) {
             self.wait_for(needed, record.position, now);
@@ -310,18 +317,20 @@ impl Flow {
         let mut decoded = decoder.decode(topic, record);
         loop {
             match decoded {
-                Ok(row) => match shape.routing.way(&row, read_from, open.opened_ms, places) {
+                Ok(row) => match shape.routing.way(&row, read_from, opened_ms, places) {
                     Way::Dropped(why) => tools.metrics.dropped.with_label_values(&[why]).inc(),
                     // A record of several rows goes as its first one does.
-                    Way::Late { to, day } if first => {
-                        if may_end && has_begun_since(day, open.opened_ms, &*tools.clock) {
+                    Way::Late { to, time } if first => {
+                        if may_end && has_begun_since(time, opened_ms, &*tools.clock) {
                             return Ok(Gathered::OfAnotherDay);
                         }
                         open.take_late(to, &self.partition, record);
                         return Ok(Gathered::Kept);
                     }
-                    Way::Late { .. } | Way::Target => {
-                        let event = shape.routing.event(&row, places);
+                    way @ (Way::Late { .. } | Way::Target { .. }) => {
+                        let event = way
+                            .time()
+                            .and_then(|time| shape.routing.event(&row, time, places));
                         match self.refused.reason(from, row.project(), row.collection()) {
                             Some(reason) => {
                                 letter =
@@ -416,27 +425,30 @@ impl Flow {
     }
 }
 
-/// Decides about all rows of a record that may have several, before any of them is taken: it is offered again as a whole.
+/// Decides about all rows of a record that may have several, before any of them is taken: it is offered again as a whole. `decide` is
+/// told of each, and whether it is the first, and says whether the others matter.
 fn decided_of_many(
     decoder: &mut Decoder,
     topic: &str,
     record: &Record<'_>,
-    mut decide: impl FnMut(&Row<'_>) -> Result<(), Needed>,
+    mut decide: impl FnMut(&Row<'_>, bool) -> Result<bool, Needed>,
 ) -> Result<(), Needed> {
     if !decoder.may_have_more() {
         return Ok(());
     }
-    if let Ok(row) = decoder.decode(topic, record) {
-        decide(&row)?;
-        while let Some(more) = decoder.more(topic) {
-            more.map_or(Ok(()), |row| decide(&row))?;
-        }
+    let Ok(row) = decoder.decode(topic, record) else {
+        return Ok(());
+    };
+    let mut goes_on = decide(&row, true)?;
+    while let Some(more) = decoder.more(topic).filter(|_| goes_on) {
+        goes_on = more.map_or(Ok(true), |row| decide(&row, false))?;
     }
     Ok(())
 }
 
-/// Whether the day is a later one than that on which the span was opened, and has begun.
-fn has_begun_since(day: i64, opened_ms: i64, clock: &dyn Clock) -> bool {
+/// Whether the time lies on a later day than that on which the span was opened, and which has begun.
+fn has_begun_since(time: i64, opened_ms: i64, clock: &dyn Clock) -> bool {
+    let day = routing::day(time);
     routing::day(opened_ms) < day && day <= routing::day(millis(clock.wall()))
 }
 

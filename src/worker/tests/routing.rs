@@ -11,6 +11,8 @@ use crate::deliver::{Late, LateError, LateSink};
 use crate::duplicates::Duplicates;
 
 const DAY: u64 = 24 * 60 * 60;
+/// Of a store of events.
+const MEMORY: u64 = 16 << 20;
 
 /// A historical topic that fails as often as it is told.
 #[derive(Debug, Default)]
@@ -73,15 +75,21 @@ fn wanted(names: &[&str]) -> Routing {
     }
 }
 
+fn time_field() -> TimeField {
+    TimeField {
+        name: "_time".into(),
+        zone: Zone::UTC,
+    }
+}
+
 /// Days before yesterday are late, and so is tomorrow.
 fn late(topic: &str) -> Routing {
     Routing {
         late: Some(LateRule {
             topic: topic.into(),
             days: 1,
-            time_field: "_time".into(),
-            zone: Zone::UTC,
         }),
+        time: time_field(),
         ..Routing::default()
     }
 }
@@ -263,11 +271,10 @@ fn what_is_read_from_the_historical_topic_is_never_late_and_flushed_by_its_own_r
 /// A worker that drops what repeats an event, with what it remembers and where it writes.
 fn forgetful(target: &MemoryTarget, duplicates: &Arc<Duplicates>) -> Bench {
     let routing = Routing {
-        events: Some(EventFields {
-            time: "_time".into(),
-            user: "_user".into(),
-            zone: Zone::UTC,
+        events: Some(EventRule {
+            user_field: "_user".into(),
         }),
+        time: time_field(),
         ..Routing::default()
     };
     let shape = shape(target, "the usual").routed(routing);
@@ -286,7 +293,7 @@ fn of_user(user: &str, time: u64) -> String {
 #[test]
 fn repeats_are_dropped_in_a_span_between_partitions_and_behind_a_restart() {
     let (target, directory) = (MemoryTarget::new(), tempfile::tempdir().unwrap());
-    let duplicates = Duplicates::open(directory.path()).unwrap();
+    let duplicates = Duplicates::open(directory.path(), MEMORY).unwrap();
     let mut bench = forgetful(&target, &duplicates);
     let payloads = [
         of_user("\"x\"", 1),
@@ -316,7 +323,7 @@ fn repeats_are_dropped_in_a_span_between_partitions_and_behind_a_restart() {
     });
     assert_eq!((bench.rows("a"), bench.rows("b")), (12, 1));
     drop((bench, duplicates));
-    let duplicates = Duplicates::open(directory.path()).unwrap();
+    let duplicates = Duplicates::open(directory.path(), MEMORY).unwrap();
     let mut bench = forgetful(&target, &duplicates);
     bench.source.produce(2, payloads);
     bench.source.assign(2, 0);
@@ -337,7 +344,7 @@ fn a_crash_never_drops_a_record() {
     // Before the plan is stored, behind it, and behind the writing.
     for crash in ["gathered", "planned", "written"] {
         let (target, directory) = (MemoryTarget::new(), tempfile::tempdir().unwrap());
-        let duplicates = Duplicates::open(directory.path()).unwrap();
+        let duplicates = Duplicates::open(directory.path(), MEMORY).unwrap();
         let mut bench = forgetful(&target, &duplicates);
         bench.source.produce(0, payloads.clone());
         bench.source.assign(0, 0);
@@ -358,7 +365,7 @@ fn a_crash_never_drops_a_record() {
             target.rows(&Table::new("p", "a")),
             if crash == "written" { 15 } else { 0 }
         );
-        let duplicates = Duplicates::open(directory.path()).unwrap();
+        let duplicates = Duplicates::open(directory.path(), MEMORY).unwrap();
         let mut bench = forgetful(&target, &duplicates);
         bench.source.produce(0, payloads.clone());
         bench.source.assign_with(0, 0, &note, 0);

@@ -5,14 +5,13 @@
 //! anything.
 
 use alluvium_target::Table;
+use alluvium_target::text::{self, time};
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 
 use column::{Column, Times};
 
 mod column;
-mod text;
-mod time;
 
 /// A time given in milliseconds since the epoch, as lines have it: `2018-01-31T05:59:00.000Z`.
 pub fn timestamp_text(ms: i64) -> String {

@@ -4,19 +4,33 @@ use super::*;
 
 const TOPIC: &str = "a-topic";
 const COUNT: u64 = 1_000;
-const RECORDS: Records = Records { seed: 7 };
+const RECORDS: Records = Records {
+    seed: 7,
+    late: false,
+    repeats: false,
+};
+const ALL: Records = Records {
+    late: true,
+    repeats: true,
+    ..RECORDS
+};
 
 /// The text of every object, by key.
 type Objects = BTreeMap<String, Vec<String>>;
 
 fn line(partition: usize, sequence: u64) -> String {
+    line_of(RECORDS, partition, sequence)
+}
+
+fn line_of(records: Records, partition: usize, sequence: u64) -> String {
     let mut payload = Vec::new();
-    RECORDS.payload(partition, sequence, &mut payload);
-    match RECORDS.class(partition, sequence) {
+    records.payload(partition, sequence, &mut payload);
+    match records.class(partition, sequence) {
+        Class::Late => unreachable!("not of the bucket"),
         Class::Row { table } => format!(
             "{{\"_time\":1,\"$schema\":\"chaos\",\"$table\":\"t{table}\",\"_user\":\"u\",\"properties\":{{\"id\":\
              \"r{partition}-{sequence}\",\"v\":{}}}}}\n",
-            RECORDS.value(partition, sequence)
+            records.value(partition, sequence)
         ),
         Class::Dead => format!(
             "{{\"topic\":\"{TOPIC}\",\"partition\":{partition},\"offset\":{sequence},\"payload\":\"{}\"}}\n",
@@ -25,8 +39,10 @@ fn line(partition: usize, sequence: u64) -> String {
     }
 }
 
-fn key(partition: usize, sequence: u64, from: u64, to: u64) -> String {
-    match RECORDS.class(partition, sequence) {
+fn key(records: Records, partition: usize, sequence: u64) -> String {
+    let (from, to) = (sequence / 100 * 100, sequence / 100 * 100 + 100);
+    match records.class(partition, sequence) {
+        Class::Late => unreachable!("not of the bucket"),
         Class::Row { table } => {
             format!("chaos/t{table}/{TOPIC}-{partition}-{from}-{to}.ndjson.gz")
         }
@@ -36,18 +52,156 @@ fn key(partition: usize, sequence: u64, from: u64, to: u64) -> String {
 
 /// Two partitions, in spans of 100 records.
 fn objects() -> Objects {
+    objects_of(RECORDS, |_, _| true)
+}
+
+/// Those that `are` there.
+fn objects_of(records: Records, are: impl Fn(usize, u64) -> bool) -> Objects {
     let mut objects = Objects::new();
     for partition in 0..2 {
-        for sequence in 0..COUNT {
-            let from = sequence / 100 * 100;
-            let key = key(partition, sequence, from, from + 100);
+        for sequence in (0..COUNT).filter(|at| are(partition, *at)) {
             objects
-                .entry(key)
+                .entry(key(records, partition, sequence))
                 .or_default()
-                .push(line(partition, sequence));
+                .push(line_of(records, partition, sequence));
         }
     }
     objects
+}
+
+fn late(partition: usize, sequence: u64) -> Kept {
+    let mut payload = Vec::new();
+    ALL.payload(partition, sequence, &mut payload);
+    let headers = [
+        ("alluvium.topic", TOPIC.to_owned()),
+        ("alluvium.partition", partition.to_string()),
+        ("alluvium.offset", sequence.to_string()),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.into_bytes()));
+    Kept {
+        partition: 0,
+        offset: 0,
+        key: None,
+        payload: Some(payload),
+        timestamp: None,
+        headers: headers.into(),
+    }
+}
+
+/// All records, those of the historical topic apart. With `dropping`, repeats are left out.
+fn all(dropping: bool) -> (Objects, Vec<Kept>) {
+    let is_late = |partition, sequence| ALL.class(partition, sequence) == Class::Late;
+    let itself = |partition, sequence| ALL.event(partition, sequence) == (partition, sequence);
+    let objects = objects_of(ALL, |partition, sequence| {
+        !is_late(partition, sequence) && (!dropping || itself(partition, sequence))
+    });
+    let ids = (0..2).flat_map(|partition| (0..COUNT).map(move |sequence| (partition, sequence)));
+    let ids = ids.filter(|(partition, sequence)| is_late(*partition, *sequence));
+    (
+        objects,
+        ids.map(|(partition, sequence)| late(partition, sequence))
+            .collect(),
+    )
+}
+
+/// The verdict on all records, and how many were late and dropped.
+fn judged_all(objects: &Objects, kept: &[Kept]) -> (Result<(u64, u64), Verdict>, (u64, u64)) {
+    let sent = Sent {
+        count: COUNT,
+        ..Sent::default()
+    };
+    let judge = Judge::new(ALL, TOPIC, vec![sent.clone(), sent]);
+    for (key, lines) in objects {
+        judge.lines(key, lines.concat().as_bytes());
+    }
+    for kept in kept {
+        judge.late(kept);
+    }
+    let verdict = judge.verdict(&objects.keys().cloned().collect::<Vec<_>>());
+    (verdict, judge.late_and_dropped())
+}
+
+#[track_caller]
+fn only(verdict: Result<(u64, u64), Verdict>) -> (&'static str, u64) {
+    let counts = verdict.unwrap_err().counts;
+    assert_eq!(counts.len(), 1, "{counts:?}");
+    counts.into_iter().next().unwrap()
+}
+
+#[test]
+fn repeats_may_be_dropped_and_late_records_be_there_twice() {
+    let (objects, kept) = all(false);
+    let (verdict, (late, dropped)) = judged_all(&objects, &kept);
+    let (rows, letters) = verdict.unwrap();
+    assert_eq!((rows + letters + late, dropped), (2 * COUNT, 0));
+    let (objects, mut kept) = all(true);
+    kept.push(self::late_again(&kept[0]));
+    let (verdict, (late, dropped)) = judged_all(&objects, &kept);
+    let (rows, letters) = verdict.unwrap();
+    assert!(late > 50 && dropped > 50, "{late} {dropped}");
+    assert_eq!(rows + letters + late + dropped, 2 * COUNT + 1);
+}
+
+fn late_again(kept: &Kept) -> Kept {
+    Kept {
+        payload: kept.payload.clone(),
+        key: None,
+        headers: kept.headers.clone(),
+        ..*kept
+    }
+}
+
+#[test]
+fn an_event_of_which_no_record_is_left_is_missing() {
+    let (mut objects, kept) = all(true);
+    let is_repeated = |id: (usize, u64)| {
+        (0..2).any(|p| (0..COUNT).any(|s| (p, s) != id && ALL.event(p, s) == id))
+    };
+    let repeated = (0..COUNT).find(|&s| is_repeated((0, s))).unwrap();
+    let lines = objects.get_mut(&key(ALL, 0, repeated)).unwrap();
+    let before = lines.len();
+    lines.retain(|line| !line.contains(&format!("\"r0-{repeated}\"")));
+    assert_eq!(lines.len() + 1, before);
+    let (kind, count) = only(judged_all(&objects, &kept).0);
+    assert!(kind == "missing" && count >= 2, "{kind} {count}");
+    // Nobody repeats it.
+    let (mut objects, kept) = all(true);
+    let alone = |s: &u64| matches!(ALL.class(0, *s), Class::Row { .. }) && !is_repeated((0, *s));
+    let alone = (0..COUNT)
+        .filter(|s| ALL.event(0, *s) == (0, *s))
+        .find(alone)
+        .unwrap();
+    let lines = objects.get_mut(&key(ALL, 0, alone)).unwrap();
+    lines.retain(|line| !line.contains(&format!("\"r0-{alone}\"")));
+    assert_eq!(only(judged_all(&objects, &kept).0), ("missing", 1));
+}
+
+#[test]
+fn a_late_record_that_is_not_where_it_belongs_is_found() {
+    let (objects, mut kept) = all(true);
+    let lost = kept.pop().unwrap();
+    assert_eq!(only(judged_all(&objects, &kept).0), ("missing", 1));
+    let mut changed = late_again(&lost);
+    changed.payload.as_mut().unwrap().push(b' ');
+    kept.push(changed);
+    assert_eq!(only(judged_all(&objects, &kept).0), ("changed", 1));
+    kept.pop();
+    kept.push(lost);
+    let sequence = (0..COUNT)
+        .find(|s| ALL.class(0, *s) != Class::Late)
+        .unwrap();
+    kept.push(late(0, sequence));
+    assert_eq!(only(judged_all(&objects, &kept).0), ("misplaced", 1));
+    kept.pop();
+    // In the bucket, it is misplaced, and there twice.
+    let mut both = objects.clone();
+    let sequence = (0..COUNT)
+        .find(|s| ALL.class(0, *s) == Class::Late)
+        .unwrap();
+    let row = format!("{{\"properties\":{{\"id\":\"r0-{sequence}\",\"v\":1}}}}\n");
+    let name = format!("chaos/t1/{TOPIC}-0-{sequence}-{}.ndjson.gz", sequence + 1);
+    both.insert(name, vec![row]);
+    assert!(judged_all(&both, &kept).0.unwrap_err().counts["misplaced"] == 1);
 }
 
 fn judged(objects: &Objects, unacknowledged: &[u64]) -> Result<(u64, u64), Verdict> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::log::Log;
+use super::log::{Log, offset_of};
 use super::world::World;
 use crate::deliver::Plan;
 use crate::source::Checkpoint;
@@ -16,7 +16,11 @@ pub(super) struct Checks {
     pub(super) violation: Option<String>,
     /// Each record: the object it is in.
     written: Vec<Vec<Option<String>>>,
-    /// So many records from the front are written.
+    /// Each record: how often it is in the historical topic.
+    late: Vec<Vec<u64>>,
+    /// The records of each event that can be repeated, if repeats are dropped.
+    copies: BTreeMap<(usize, u64, u64), Vec<(usize, usize)>>,
+    /// So many records from the front are safe.
     prefix: Vec<usize>,
     /// Every span that ever was in a stored plan, with the times it was opened at.
     planned: BTreeMap<SpanKey, BTreeSet<i64>>,
@@ -27,8 +31,18 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(logs: &[Arc<Log>]) -> Self {
+    pub(super) fn new(logs: &[Arc<Log>], repeats: bool) -> Self {
+        let mut copies: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (partition, log) in logs.iter().enumerate().filter(|_| repeats) {
+            for index in 0..log.records.len() {
+                if let Some(event) = log.event(index) {
+                    copies.entry(event).or_default().push((partition, index));
+                }
+            }
+        }
         Self {
+            copies,
+            late: logs.iter().map(|log| vec![0; log.records.len()]).collect(),
             written: logs
                 .iter()
                 .map(|log| vec![None; log.records.len()])
@@ -40,7 +54,7 @@ impl Checks {
 }
 
 impl World {
-    /// A checkpoint is about to be stored: all before it must be in objects.
+    /// A checkpoint is about to be stored: all before it must be safe.
     pub(super) fn check_stored(&mut self, partition: usize, checkpoint: &Checkpoint) {
         let to = checkpoint.position.offset();
         let before = self.group.stored[partition].position.offset();
@@ -50,16 +64,15 @@ impl World {
             ));
         }
         let due = self.logs[partition].index_of(to);
-        let written = &self.checks.written[partition];
         let mut prefix = self.checks.prefix[partition];
-        while written.get(prefix).is_some_and(Option::is_some) {
+        while prefix < due && self.is_safe(partition, prefix, to) {
             prefix += 1;
         }
         self.checks.prefix[partition] = prefix;
         if prefix < due {
             let missing = self.logs[partition].records[prefix].offset;
             self.violate(&format!(
-                "the checkpoint of {partition} is {to}, but record {missing} is in no object"
+                "the checkpoint of {partition} is {to}, but record {missing} is neither in an object nor where else it belongs"
             ));
         }
         match Plan::read(&checkpoint.note, checkpoint.position) {
@@ -76,6 +89,81 @@ impl World {
                 }
             }
             Err(error) => self.violate(&format!("a plan of {partition}: {error}")),
+        }
+    }
+
+    /// Whether a record may be passed by the checkpoint `to`: it is where it belongs, or repeats one that is, or that is still to be
+    /// delivered because nobody has passed it yet.
+    fn is_safe(&self, partition: usize, index: usize, to: i64) -> bool {
+        if self.checks.written[partition][index].is_some() || self.checks.late[partition][index] > 0
+        {
+            return true;
+        }
+        let is_late =
+            |(_, opened_ms): (SpanKey, i64)| self.logs[partition].is_late(index, opened_ms);
+        let mut plans = self.plans_of(partition, index).peekable();
+        if plans.peek().is_some() && plans.all(is_late) {
+            return false;
+        }
+        self.has_copy(partition, index, |other, at| {
+            let stored = self.group.stored[other].position.offset();
+            let checkpoint = if other == partition { to } else { stored };
+            self.logs[other].records[at].offset >= checkpoint
+        })
+    }
+
+    /// Whether the record repeats one that is where it belongs, or of which `so` is true. That may be the historical topic: the
+    /// span of the other may have been opened anew, on another day.
+    fn has_copy(&self, partition: usize, index: usize, so: impl Fn(usize, usize) -> bool) -> bool {
+        let Some(event) = self.logs[partition].event(index) else {
+            return false;
+        };
+        let others = self.checks.copies.get(&event).into_iter().flatten();
+        others.into_iter().any(|&(other, at)| {
+            let delivered =
+                self.checks.written[other][at].is_some() || self.checks.late[other][at] > 0;
+            (other, at) != (partition, index) && (delivered || so(other, at))
+        })
+    }
+
+    /// The planned spans that hold a record, each with a time at which it was opened.
+    fn plans_of(&self, partition: usize, index: usize) -> impl Iterator<Item = (SpanKey, i64)> {
+        let offset = self.logs[partition].records[index].offset;
+        let mine = (partition, i64::MIN, i64::MIN)..=(partition, offset, i64::MAX);
+        let spans = self.checks.planned.range(mine);
+        spans
+            .filter(move |((_, _, to), _)| offset < *to)
+            .flat_map(|(span, times)| times.iter().map(|time| (*span, *time)))
+    }
+
+    /// A process sends a record to the historical topic: a plan must say that it is late.
+    pub(super) fn check_late_sent(
+        &mut self,
+        process: usize,
+        partition: usize,
+        offset: i64,
+        payload: Option<&str>,
+    ) {
+        let log = self.logs[partition].clone();
+        let index = log.index_of(offset);
+        let same = log.records.get(index);
+        let same = same.is_some_and(|r| r.offset == offset && r.payload.as_deref() == payload);
+        let is_late = |(_, opened_ms): (SpanKey, i64)| log.is_late(index, opened_ms);
+        if !same || !self.plans_of(partition, index).any(is_late) {
+            self.violate(&format!(
+                "p{process} sends record {offset} of {partition} to the historical topic, which no plan that was ever stored makes late"
+            ));
+        }
+    }
+
+    /// A record is in the historical topic, perhaps not for the first time.
+    pub(super) fn check_late_landed(&mut self, partition: usize, offset: i64) {
+        let index = self.logs[partition].index_of(offset);
+        self.checks.late[partition][index] += 1;
+        if let Some(name) = self.checks.written[partition][index].clone() {
+            self.violate(&format!(
+                "record {offset} of {partition} is in the historical topic and in {name}"
+            ));
         }
     }
 
@@ -109,7 +197,11 @@ impl World {
     ) {
         let (partition, from, to) = span;
         let log = self.logs[partition].clone();
-        let expected = log.rows(table, from, to, opened_ms);
+        // Which of the rows repeat an event cannot be known here: what is left out is looked at when the checkpoint passes it.
+        let repeats = self.settings.repeats;
+        let kept: Option<BTreeSet<i64>> =
+            repeats.then(|| rows.iter().filter_map(|row| offset_of(row)).collect());
+        let expected = log.rows(table, (from, to), opened_ms, kept.as_ref());
         if expected != rows {
             let differs = expected.iter().zip(rows).position(|(a, b)| a != b);
             let at = differs.unwrap_or(expected.len().min(rows.len()));
@@ -123,11 +215,17 @@ impl World {
         }
         self.checks.spans.insert(span);
         for index in log.within(from, to) {
-            if log.table_of(index) != table {
+            let offset = log.records[index].offset;
+            let is_kept = kept.as_ref().is_none_or(|kept| kept.contains(&offset));
+            if log.table_of(index) != table || !is_kept || log.is_late(index, opened_ms) {
                 continue;
             }
+            if self.checks.late[partition][index] > 0 {
+                self.violate(&format!(
+                    "record {offset} of {partition} is in the historical topic and in {name}"
+                ));
+            }
             if let Some(other) = self.checks.written[partition][index].replace(name.to_owned()) {
-                let offset = log.records[index].offset;
                 self.violate(&format!(
                     "record {offset} of {partition} is in {other} and in {name}"
                 ));
@@ -144,13 +242,16 @@ impl World {
     /// What must be true once everything is committed.
     pub(super) fn check_end(&mut self) {
         for partition in 0..self.logs.len() {
-            let missing = self.checks.written[partition]
-                .iter()
-                .position(Option::is_none);
+            let records = 0..self.logs[partition].records.len();
+            let missing = records.into_iter().find(|index| {
+                let written = self.checks.written[partition][*index].is_some();
+                let sent_on = self.checks.late[partition][*index] > 0;
+                !written && !sent_on && !self.has_copy(partition, *index, |_, _| false)
+            });
             if let Some(index) = missing {
                 let offset = self.logs[partition].records[index].offset;
                 self.violate(&format!(
-                    "record {offset} of {partition} is in no object at the end"
+                    "record {offset} of {partition}, or one that it repeats, is nowhere at the end"
                 ));
             }
         }

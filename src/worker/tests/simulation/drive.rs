@@ -171,7 +171,10 @@ impl Drive {
         while let Some(at) = self.restarts.iter().position(|at| *at <= now) {
             self.restarts.swap_remove(at);
             self.started += 1;
-            let process = Process::start(self.started, &self.world, &self.metrics);
+            // Whoever is started is the only process of its machine.
+            let taken = |machine: &usize| self.processes.iter().any(|p| p.machine == *machine);
+            let machine = (0..).find(|machine| !taken(machine)).unwrap_or_default();
+            let process = Process::start(self.started, machine, &self.world, &self.metrics);
             self.processes.push(process);
         }
         for process in &mut self.processes {
@@ -212,6 +215,7 @@ impl Drive {
             // As kill -9: nobody is told, and what is on its way stays on its way.
             Doom::Kill => {
                 world.clients.remove(&number);
+                world.lose_power(self.processes[at].machine);
                 drop(world);
                 drop(self.processes.remove(at));
                 self.restart_later();

@@ -3,10 +3,12 @@
 //! The oracle here shares no code with `decode`, `table` or `flush`. It is possible because records are made of few things:
 //! a text, a number that is whole at first, then broken, then sometimes text, and columns that come later.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::random::Random;
+use super::settings::{NEW_DAY, Settings};
 
 /// One partition's records.
 pub(super) struct Log {
@@ -16,6 +18,8 @@ pub(super) struct Log {
     gap: i64,
     /// Tables the target refuses.
     refused: Option<usize>,
+    /// Whether records of other days are not for the target.
+    late: bool,
 }
 
 pub(super) struct Entry {
@@ -25,7 +29,17 @@ pub(super) struct Entry {
     /// Nothing is a tombstone.
     pub(super) payload: Option<String>,
     what: What,
+    event: Event,
 }
+
+/// When a record's event was, in milliseconds, and whom it was about.
+#[derive(Clone, Copy, Default)]
+struct Event {
+    time: Option<u64>,
+    user: Option<u64>,
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A record as the test means it.
 enum What {
@@ -57,11 +71,12 @@ pub(super) const LETTERS: &str = "_dead_letters";
 impl Log {
     pub(super) fn new(
         partition: usize,
-        tables: usize,
-        refused: Option<usize>,
+        settings: &Settings,
         until: Duration,
         random: &mut Random,
+        more: &mut Random,
     ) -> Self {
+        let tables = settings.tables;
         let count = random.range(15, 100);
         let gaps = random.pick(&[0, 300, 2000]);
         let bad = random.pick(&[0, 500, 2500]);
@@ -79,10 +94,13 @@ impl Log {
             if random.chance(gaps) {
                 offset += i64::try_from(random.range(1, 9)).unwrap();
             }
-            let (what, payload) = if random.chance(bad) {
-                broken(random)
+            let (what, payload, event) = if random.chance(bad) {
+                let (what, payload) = broken(random);
+                (what, payload, Event::default())
             } else {
-                row(offset, tables, late, random)
+                let event = Event::new(settings, more);
+                let (what, payload) = row(offset, tables, late, event, random);
+                (what, payload, event)
             };
             offset += 1;
             Entry {
@@ -90,13 +108,15 @@ impl Log {
                 at: Duration::from_millis(at),
                 payload,
                 what,
+                event,
             }
         });
         Self {
             partition,
             records: records.collect(),
             gap,
-            refused,
+            refused: settings.refused,
+            late: settings.late,
         }
     }
 
@@ -128,11 +148,36 @@ impl Log {
         }
     }
 
-    /// The rows of a table in the span `[from, to)` that was opened at `opened_ms`.
-    pub(super) fn rows(&self, table: &str, from: i64, to: i64, opened_ms: i64) -> Vec<String> {
+    /// Whether the record at `index` is late in a span that was opened at `opened_ms`: neither of its day nor of the one before.
+    pub(super) fn is_late(&self, index: usize, opened_ms: i64) -> bool {
+        let today = u64::try_from(opened_ms).unwrap() / DAY_MS;
+        let day = self.records[index].event.time.map(|time| time / DAY_MS);
+        self.late && day.is_some_and(|day| day + 1 < today || day > today)
+    }
+
+    /// What tells the event of the record at `index` from others, if it can be repeated.
+    pub(super) fn event(&self, index: usize) -> Option<(usize, u64, u64)> {
+        let Entry { what, event, .. } = &self.records[index];
+        match what {
+            What::Row { table, .. } => Some((*table, event.time?, event.user?)),
+            What::Bad(_) => None,
+        }
+    }
+
+    /// The rows of a table in the span `[from, to)` that was opened at `opened_ms`: all that are not late, and in `kept` if that is said.
+    pub(super) fn rows(
+        &self,
+        table: &str,
+        (from, to): (i64, i64),
+        opened_ms: i64,
+        kept: Option<&BTreeSet<i64>>,
+    ) -> Vec<String> {
+        let is_kept =
+            |index: usize| kept.is_none_or(|kept| kept.contains(&self.records[index].offset));
         let mine = self.within(from, to);
         let mine: Vec<_> = mine
-            .filter(|index| self.table_of(*index) == table)
+            .filter(|&index| self.table_of(index) == table)
+            .filter(|&index| is_kept(index) && !self.is_late(index, opened_ms))
             .collect();
         if table == LETTERS {
             let letter = |index: &usize| self.letter(*index);
@@ -156,7 +201,12 @@ impl Log {
     }
 
     fn row(&self, index: usize, text: bool, opened_ms: i64) -> String {
-        let Entry { offset, what, .. } = &self.records[index];
+        let Entry {
+            offset,
+            what,
+            event,
+            ..
+        } = &self.records[index];
         let What::Row {
             table,
             number,
@@ -169,11 +219,14 @@ impl Log {
         if let (Number::Text(value), false) = (number, text) {
             let _ = write!(row, "_misfit.n=\"x{value}\" ");
         }
-        let _ = write!(
-            row,
-            "_shard_time={opened_ms} c={} id={offset} ",
-            table_name(*table)
-        );
+        let _ = write!(row, "_shard_time={opened_ms} ");
+        if let Some(time) = event.time {
+            let _ = write!(row, "_time={time} ");
+        }
+        if let Some(user) = event.user {
+            let _ = write!(row, "_user=u{user} ");
+        }
+        let _ = write!(row, "c={} id={offset} ", table_name(*table));
         if let Some(more) = more {
             let _ = write!(row, "m{more}=true ");
         }
@@ -202,6 +255,39 @@ impl Log {
     }
 }
 
+impl Event {
+    /// Days, seconds and users are few, so that events are repeated.
+    fn new(settings: &Settings, more: &mut Random) -> Self {
+        let mut event = Self::default();
+        if !settings.late && !settings.repeats {
+            return event;
+        }
+        let days: &[u64] = match settings.late {
+            true => &[3, 2, 2, 1, 1, 1, 1, 0, 0],
+            false => &[1],
+        };
+        // The last of the days is the one behind that which begins.
+        let day = match settings.late && more.chance(500) {
+            true => NEW_DAY + 1,
+            false => NEW_DAY - more.pick(days),
+        };
+        let time = day * DAY_MS + more.range(0, 2) * 1000;
+        event.time = (!more.chance(500)).then_some(time);
+        event.user = (settings.repeats && !more.chance(500)).then(|| more.range(0, 5));
+        event
+    }
+}
+
+/// The place of the record that a row or a dead letter was made of.
+pub(super) fn offset_of(row: &str) -> Option<i64> {
+    let of_row = row.split(' ').find_map(|part| part.strip_prefix("id="));
+    let text = match row.starts_with('_') {
+        true => of_row,
+        false => row.split(' ').nth(1),
+    };
+    text?.parse().ok()
+}
+
 /// A dead letter as text.
 pub(super) fn letter(partition: usize, offset: i64, payload: Option<&str>, reason: &str) -> String {
     format!("{partition} {offset} {payload:?} {reason}")
@@ -215,7 +301,13 @@ fn broken(random: &mut Random) -> (What, Option<String>) {
     }
 }
 
-fn row(offset: i64, tables: usize, late: bool, random: &mut Random) -> (What, Option<String>) {
+fn row(
+    offset: i64,
+    tables: usize,
+    late: bool,
+    event: Event,
+    random: &mut Random,
+) -> (What, Option<String>) {
     let table = random.index(tables);
     let value = random.range(0, 999);
     let number = match random.range(0, 9) {
@@ -234,6 +326,12 @@ fn row(offset: i64, tables: usize, late: bool, random: &mut Random) -> (What, Op
     };
     if let Some(more) = more {
         let _ = write!(text, r#","m{more}":true"#);
+    }
+    if let Some(time) = event.time {
+        let _ = write!(text, r#","_time":{time}"#);
+    }
+    if let Some(user) = event.user {
+        let _ = write!(text, r#","_user":"u{user}""#);
     }
     text.push('}');
     (

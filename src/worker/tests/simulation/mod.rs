@@ -3,7 +3,8 @@
 //!
 //! One seed is one world: a few partitions, processes and tables, faults of some kinds, and an order of events. The same seed comes
 //! out the same everywhere. What is real: `Worker`, `Flow`, `Ledger`, `Plan`, `Writer`, `flush`, `decode`, `table`. What is
-//! simulated: the [`group`] with the checkpoint store, its [`client`], the [`store`] that is the target, time.
+//! simulated: the [`group`] with the checkpoint store, its [`client`], the [`store`] that is the target, the [`historical`] topic,
+//! the machines' disks with what is remembered of [`events`], time.
 //!
 //! ```text
 //! ALLUVIUM_SEED=17 cargo test --lib simulation::one_seed -- --nocapture --ignored     the story of a seed
@@ -15,7 +16,9 @@ mod check;
 mod client;
 mod commits;
 mod drive;
+mod events;
 mod group;
+mod historical;
 mod history;
 mod log;
 mod mutants;

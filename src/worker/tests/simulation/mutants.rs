@@ -38,6 +38,13 @@ pub(super) const ALL: &[(Mutation, Known)] = &[
     (Mutation::StandingOfAnother, Harmful),
     (Mutation::NamedByClock, Harmful),
     (Mutation::LettersAfterwards, Harmful),
+    (Mutation::LateAfterwards, Harmful),
+    (Mutation::LateGivenUp, Harmful),
+    (Mutation::LateByClock, Harmful),
+    (Mutation::RememberedEarly, Harmful),
+    (Mutation::RepeatsItself, Harmful),
+    (Mutation::UnderWayForEver, Harmful),
+    (Mutation::AgainCountsForOthers, Harmful),
     (
         Mutation::ReplannedAfterError,
         Harmless(

@@ -7,18 +7,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
+use super::events::SimEvents;
+use super::historical::SimLate;
 use super::log::Log;
 use super::source::SimSource;
 use super::store::SimTarget;
 use super::world::Shared as World;
 use crate::decode::json::{JsonSettings, Layout};
-use crate::deliver::SentBefore;
+use crate::duplicates::Duplicates;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::source::Source;
 use crate::table::{ColumnSettings, Objects, UserType, Zone};
 use crate::worker::flow::Flow;
-use crate::worker::{Budget, Clock, Ends, Leaving, REVOKE_DEADLINE, Shape, Shared, Worker};
+use crate::worker::{
+    Budget, Clock, Ends, EventRule, LateRule, Leaving, REVOKE_DEADLINE, Routing, Shape, Shared,
+    TimeField, Worker,
+};
+
+/// How far clocks are ahead of the world's time.
+const EARLIEST_START_MS: u64 = 1_000_000;
+pub(super) const LATEST_START_MS: u64 = 1_010_000;
 
 /// The world's time, with this process's own idea of the date.
 #[derive(Clone, Debug)]
@@ -39,6 +48,8 @@ impl Clock for SimClock {
 
 pub(super) struct Process {
     pub(super) number: usize,
+    /// Whose disk it has. No other process has it.
+    pub(super) machine: usize,
     // Before the runtime: what it has under way ends with it.
     worker: Worker<SimSource>,
     runtime: Runtime,
@@ -56,12 +67,17 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(number: usize, world: &World, metrics: &Arc<Metrics>) -> Self {
-        let (policy, memory, ends, ahead, now, max_poll, attempts) = {
+    pub(super) fn start(
+        number: usize,
+        machine: usize,
+        world: &World,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let (policy, memory, ends, ahead, now, max_poll, attempts, routing) = {
             let mut world = world.lock();
             let world = &mut *world;
             let policy = world.settings.policy(&mut world.random);
-            let ahead = world.random.ms(1_000_000, 1_010_000);
+            let ahead = world.random.ms(EARLIEST_START_MS, LATEST_START_MS) + world.settings.date;
             let max_poll = world.random.pick(&[1, 3, 10, 50]);
             let attempts = world.random.index(3) + 1;
             world
@@ -83,6 +99,7 @@ impl Process {
                 now,
                 max_poll,
                 attempts,
+                routing(world.settings.late, world.settings.repeats),
             )
         };
         let runtime = Builder::new_current_thread()
@@ -94,7 +111,13 @@ impl Process {
             world: world.clone(),
             process: number,
         });
-        let shape = shape(target);
+        let duplicates = routing.events.is_some().then(|| {
+            Duplicates::kept_in(SimEvents {
+                world: world.clone(),
+                machine,
+            })
+        });
+        let shape = shape(target).routed(routing);
         let budget = Arc::new(Budget::new(memory, metrics.clone()));
         let clock = SimClock {
             now_ms: Arc::new(AtomicU64::new(millis(now))),
@@ -105,8 +128,11 @@ impl Process {
             shape: Arc::new(shape),
             policy,
             historical: None,
-            duplicates: None,
-            late: Arc::new(SentBefore),
+            duplicates,
+            late: Arc::new(SimLate {
+                world: world.clone(),
+                process: number,
+            }),
             building_limit: memory / 10,
             max_poll: usize::try_from(max_poll).unwrap(),
             budget: budget.clone(),
@@ -124,6 +150,7 @@ impl Process {
         };
         Self {
             number,
+            machine,
             worker: Worker::new(0, source, Box::new(clock.clone()), shared),
             runtime,
             clock,
@@ -200,6 +227,23 @@ impl Process {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap()
+}
+
+fn routing(late: bool, repeats: bool) -> Routing {
+    Routing {
+        late: late.then(|| LateRule {
+            topic: "old".into(),
+            days: 1,
+        }),
+        events: repeats.then(|| EventRule {
+            user_field: "_user".into(),
+        }),
+        time: TimeField {
+            name: "_time".into(),
+            zone: Zone::UTC,
+        },
+        ..Routing::default()
+    }
 }
 
 fn shape(target: Arc<SimTarget>) -> Shape {

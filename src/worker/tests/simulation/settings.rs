@@ -38,10 +38,45 @@ pub(super) struct Settings {
     pub(super) memory: u64,
     /// Between these, in milliseconds, are the ages at which spans are sealed.
     pub(super) ages: (u64, u64),
+    /// Whether records of other days go to the historical topic.
+    pub(super) late: bool,
+    /// Whether rows that repeat an event are dropped.
+    pub(super) repeats: bool,
+    /// Whether a machine whose process is killed forgets what its store was told last.
+    pub(super) power_fails: bool,
+    pub(super) failing_store: u64,
+    pub(super) failing_history: u64,
+    pub(super) lost_history_answers: u64,
+    /// What is added to every clock, so that midnight comes while faults happen.
+    pub(super) date: Duration,
 }
 
+/// The day, counted from the epoch, that begins in worlds that look at days.
+pub(super) const NEW_DAY: u64 = 100;
+
 impl Settings {
-    pub(super) fn new(random: &mut Random) -> Self {
+    /// `more` decides about late records and repeats, so that worlds without them stay what they were.
+    pub(super) fn new(random: &mut Random, more: &mut Random) -> Self {
+        let plain = Self::plain(random);
+        let (late, repeats) = (more.chance(3500), more.chance(3500));
+        if !late && !repeats {
+            return plain;
+        }
+        let midnight = more.range(0, u64::try_from(plain.faults_until.as_millis()).unwrap());
+        let before = Duration::from_millis(super::process::LATEST_START_MS + midnight);
+        Self {
+            late,
+            repeats,
+            power_fails: more.chance(3000),
+            failing_store: more.pick(&[0, 0, 300, 1500]),
+            failing_history: more.pick(&[0, 0, 1000, 4000]),
+            lost_history_answers: more.pick(&[0, 0, 800, 2500]),
+            date: Duration::from_secs(NEW_DAY * 24 * 60 * 60) - before,
+            ..plain
+        }
+    }
+
+    fn plain(random: &mut Random) -> Self {
         // Most kinds of fault are absent from most worlds, so that each is seen alone and with any other.
         let mut rate = |some: u64| random.pick(&[0, 0, some / 3, some]);
         let (failing_puts, lost_put_answers, late_puts) = (rate(3000), rate(2500), rate(1500));
@@ -78,6 +113,13 @@ impl Settings {
             until_end: random.chance(4000),
             memory: random.pick(&[1 << 30, 1 << 30, 3 << 10, 12 << 10]),
             ages: random.pick(&[(500, 3000), (2000, 10_000)]),
+            late: false,
+            repeats: false,
+            power_fails: false,
+            failing_store: 0,
+            failing_history: 0,
+            lost_history_answers: 0,
+            date: Duration::ZERO,
         }
     }
 

@@ -23,7 +23,8 @@ type Rows = Arc<Vec<String>>;
 /// The objects, and the requests on their way.
 #[derive(Default)]
 pub(super) struct Store {
-    objects: BTreeMap<String, Rows>,
+    /// With the time at which the span was opened, as objects say.
+    objects: BTreeMap<String, (i64, Rows)>,
     puts: BTreeMap<u64, Put>,
 }
 
@@ -44,7 +45,7 @@ struct Put {
 #[derive(Clone)]
 enum Answer {
     Created,
-    Exists(Rows),
+    Exists(i64, Rows),
     Unavailable,
 }
 
@@ -123,7 +124,8 @@ impl World {
             return;
         }
         if on(Mutation::Overwritten)
-            && let Some(found) = self.store.objects.get_mut(&put.name)
+            && let Some((_, found)) = self.store.objects.get_mut(&put.name)
+            && !self.settings.repeats
         {
             put.result = Answer::Created;
             if *found != put.rows {
@@ -132,8 +134,8 @@ impl World {
             }
             return;
         }
-        if let Some(found) = self.store.objects.get(&put.name) {
-            put.result = Answer::Exists(found.clone());
+        if let Some((opened_ms, found)) = self.store.objects.get(&put.name) {
+            put.result = Answer::Exists(*opened_ms, found.clone());
             return;
         }
         put.result = Answer::Created;
@@ -141,7 +143,7 @@ impl World {
         let (span, opened_ms, rows) = (put.span, put.opened_ms, put.rows.clone());
         self.note(format_args!("{name} of p{process} is there"));
         self.check_created(&name, &table, span, opened_ms, &rows);
-        self.store.objects.insert(name, rows);
+        self.store.objects.insert(name, (opened_ms, rows));
         self.ambush(process);
     }
 
@@ -184,6 +186,7 @@ impl Target for SimTarget {
             from: start.from.offset(),
             opened_ms: i64::try_from(opened.as_millis()).unwrap(),
             refused_late: settings.refused_late,
+            accepting: settings.repeats,
             refused,
             tables: Vec::new(),
             held: 0,
@@ -216,6 +219,8 @@ struct SimInserter {
     opened_ms: i64,
     refused: Option<Table>,
     refused_late: bool,
+    /// Whether an object of the same span is as good: see `ObjectTarget::accepting`.
+    accepting: bool,
     /// In the order in which they came; dead letters last.
     tables: Vec<(Table, Rows)>,
     held: usize,
@@ -292,8 +297,10 @@ impl Inserter for SimInserter {
             }
             match answer.await {
                 Ok(Answer::Created) => {}
-                Ok(Answer::Exists(found)) if found == *rows => {}
-                Ok(Answer::Exists(_)) => {
+                Ok(Answer::Exists(_, found)) if found == *rows => {}
+                Ok(Answer::Exists(opened_ms, _))
+                    if self.accepting && opened_ms == self.opened_ms => {}
+                Ok(Answer::Exists(..)) => {
                     let text = format!("p{process}: something else is in {name} of {key:?}");
                     self.target.world.lock().violate(&text);
                     return Err(TargetError::Conflict(text));

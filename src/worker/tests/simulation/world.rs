@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::check::Checks;
 use super::client::{Client, Notice};
 use super::commits::Commits;
+use super::events::Disk;
 use super::group::Group;
+use super::historical::Historical;
 use super::history::History;
 use super::log::Log;
 use super::random::Random;
@@ -25,6 +27,8 @@ pub(super) enum Due {
     CommitAnswered(u64),
     PutArrives(u64),
     PutAnswered(u64),
+    LateArrives(u64),
+    LateAnswered(u64),
     Fetch {
         process: usize,
         partition: usize,
@@ -54,6 +58,9 @@ pub(super) struct World {
     pub(super) group: Group,
     pub(super) clients: BTreeMap<usize, Client>,
     pub(super) store: Store,
+    pub(super) historical: Historical,
+    /// What each machine remembers of events.
+    pub(super) disks: Vec<Disk>,
     pub(super) commits: Commits,
     pub(super) checks: Checks,
     pub(super) doomed: Vec<(usize, Doom)>,
@@ -88,18 +95,18 @@ impl Shared {
 impl World {
     pub(super) fn new(seed: u64, keep: bool) -> Self {
         let mut random = Random::new(seed);
-        let settings = Settings::new(&mut random);
+        let mut more = Random::new(!seed);
+        let settings = Settings::new(&mut random, &mut more);
         let logs: Vec<_> = (0..settings.partitions)
             .map(|partition| {
                 let until = settings.faults_until * 3 / 4;
-                let log = Log::new(
+                Arc::new(Log::new(
                     partition,
-                    settings.tables,
-                    settings.refused,
+                    &settings,
                     until,
                     &mut random,
-                );
-                Arc::new(log)
+                    &mut more,
+                ))
             })
             .collect();
         let nothing = Checkpoint {
@@ -112,8 +119,10 @@ impl World {
             group: Group::new(vec![nothing; logs.len()]),
             clients: BTreeMap::new(),
             store: Store::default(),
+            historical: Historical::default(),
+            disks: vec![Disk::default(); settings.processes],
             commits: Commits::default(),
-            checks: Checks::new(&logs),
+            checks: Checks::new(&logs, settings.repeats),
             doomed: Vec::new(),
             due: BTreeMap::new(),
             number: 0,
@@ -200,6 +209,8 @@ impl World {
             Due::CommitAnswered(id) => self.commit_answered(id),
             Due::PutArrives(id) => self.put_arrives(id),
             Due::PutAnswered(id) => self.put_answered(id),
+            Due::LateArrives(id) => self.late_arrives(id),
+            Due::LateAnswered(id) => self.late_answered(id),
             Due::Fetch {
                 process,
                 partition,

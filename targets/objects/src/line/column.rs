@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use alluvium_target::text::{self, time};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, Time64MicrosecondType,
@@ -14,8 +15,6 @@ use arrow_array::{
 };
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
-
-use super::{text, time};
 
 /// How dates and times are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +191,9 @@ impl<'a> Column<'a> {
                 text::integer(micros.value(row).div_euclid(1000), out);
             }
             Values::Micros(micros) => quoted(out, |out| time::micros(micros.value(row), out)),
-            Values::Decimal(decimals) => text::decimal(decimals.value(row), decimals.scale(), out),
+            Values::Decimal(decimals) => {
+                text::decimal(decimals.value(row), decimals.scale().into(), out);
+            }
             Values::List(list, elements) => {
                 let (from, to) = range(list.value_offsets(), row);
                 write_list(elements, from..to, times, out);

@@ -6,7 +6,7 @@ const MS_PER_DAY: i64 = 86_400_000;
 const US_PER_DAY: i64 = 1_000 * MS_PER_DAY;
 
 /// Appends the date `days` after 1970-01-01 as `yyyyMMdd`.
-pub(super) fn compact_date(days: i32, out: &mut Vec<u8>) {
+pub fn compact_date(days: i32, out: &mut Vec<u8>) {
     let (year, month, day) = civil(i64::from(days));
     push_year(year, out);
     out.extend_from_slice(&two(month));
@@ -14,7 +14,7 @@ pub(super) fn compact_date(days: i32, out: &mut Vec<u8>) {
 }
 
 /// Appends the date `days` after 1970-01-01 as `yyyy-MM-dd`.
-pub(super) fn date(days: i64, out: &mut Vec<u8>) {
+pub fn date(days: i64, out: &mut Vec<u8>) {
     let (year, month, day) = civil(days);
     push_year(year, out);
     let ([m, n], [d, e]) = (two(month), two(day));
@@ -22,7 +22,7 @@ pub(super) fn date(days: i64, out: &mut Vec<u8>) {
 }
 
 /// Appends a time given in milliseconds since the epoch as `2018-01-31T05:59:00.000Z`.
-pub(super) fn timestamp(ms: i64, out: &mut Vec<u8>) {
+pub fn timestamp(ms: i64, out: &mut Vec<u8>) {
     date(ms.div_euclid(MS_PER_DAY), out);
     let of_day = ms.rem_euclid(MS_PER_DAY);
     let (seconds, millis) = (of_day / 1_000, of_day % 1_000);
@@ -35,7 +35,7 @@ pub(super) fn timestamp(ms: i64, out: &mut Vec<u8>) {
 }
 
 /// Appends a time given in microseconds since the epoch as `2018-01-31T05:59:00.000000Z`.
-pub(super) fn micros(us: i64, out: &mut Vec<u8>) {
+pub fn micros(us: i64, out: &mut Vec<u8>) {
     date(us.div_euclid(US_PER_DAY), out);
     out.push(b'T');
     of_day(us, out);
@@ -43,7 +43,7 @@ pub(super) fn micros(us: i64, out: &mut Vec<u8>) {
 }
 
 /// Appends a time of day given in microseconds since midnight as `05:59:00.000000`.
-pub(super) fn of_day(us: i64, out: &mut Vec<u8>) {
+pub fn of_day(us: i64, out: &mut Vec<u8>) {
     let us = us.rem_euclid(US_PER_DAY);
     let (seconds, below) = (us / 1_000_000, us % 1_000_000);
     let [h, i] = two(seconds / 3_600);
@@ -51,6 +51,33 @@ pub(super) fn of_day(us: i64, out: &mut Vec<u8>) {
     let [s, t] = two(seconds % 60);
     let ([u, v], [w, x], [y, z]) = (two(below / 10_000), two(below / 100), two(below));
     out.extend_from_slice(&[h, i, b':', m, n, b':', s, t, b'.', u, v, w, x, y, z]);
+}
+
+/// As [`timestamp`], with no more digits below the second than are needed: none or three.
+pub fn short_millis(ms: i64, out: &mut Vec<u8>) {
+    date(ms.div_euclid(MS_PER_DAY), out);
+    out.push(b'T');
+    short_of_day(ms.rem_euclid(MS_PER_DAY) * 1_000, out);
+    out.push(b'Z');
+}
+
+/// As [`micros`], with no more digits below the second than are needed: none, three or six.
+pub fn short_micros(us: i64, out: &mut Vec<u8>) {
+    date(us.div_euclid(US_PER_DAY), out);
+    out.push(b'T');
+    short_of_day(us, out);
+    out.push(b'Z');
+}
+
+/// As [`of_day`], with no more digits below the second than are needed: none, three or six.
+pub fn short_of_day(us: i64, out: &mut Vec<u8>) {
+    of_day(us, out);
+    let without = match (us.rem_euclid(1_000_000), us.rem_euclid(1_000)) {
+        (0, _) => ".000000".len(),
+        (_, 0) => "000".len(),
+        _ => 0,
+    };
+    out.truncate(out.len() - without);
 }
 
 fn push_year(year: i64, out: &mut Vec<u8>) {
@@ -133,6 +160,32 @@ mod tests {
             "23:59:59.999999"
         );
         assert_eq!(written(|out| of_day(1_000_001, out)), "00:00:01.000001");
+    }
+
+    #[test]
+    fn no_more_digits_than_are_needed() {
+        for (us, expected) in [
+            (0, "00:00:00"),
+            (1_000, "00:00:00.001"),
+            (1_001, "00:00:00.001001"),
+            (86_399_100_000, "23:59:59.100"),
+        ] {
+            assert_eq!(written(|out| short_of_day(us, out)), expected);
+        }
+        for (us, expected) in [
+            (1_700_000_000_000_000, "2023-11-14T22:13:20Z"),
+            (-1_000, "1969-12-31T23:59:59.999Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(written(|out| short_micros(us, out)), expected);
+        }
+        for (ms, expected) in [
+            (1_700_000_000_000, "2023-11-14T22:13:20Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (i64::MAX, "+292278994-08-17T07:12:55.807Z"),
+        ] {
+            assert_eq!(written(|out| short_millis(ms, out)), expected);
+        }
     }
 
     #[test]

@@ -1,17 +1,22 @@
-//! Strings and numbers as JSON text.
+//! Values as text, in the forms that lines and rows share: JSON strings and numbers, base64, and in [`time`] dates and times.
+//!
+//! Owns each form once, so that a value reads the same wherever it is written. Appends bytes; decides nothing about layouts,
+//! names or which form a column has.
+
+pub mod time;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// Appends `text` as a JSON string, quotes included.
-pub(super) fn string(text: &str, out: &mut Vec<u8>) {
+pub fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     escaped(text, out);
     out.push(b'"');
 }
 
 /// Appends `text` with what JSON reserves escaped: quotes, backslashes and control characters.
-pub(super) fn escaped(text: &str, out: &mut Vec<u8>) {
+fn escaped(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     let (blocks, tail) = bytes.as_chunks::<8>();
     let clean = blocks
@@ -83,7 +88,7 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// Appends an integer.
-pub(super) fn integer(value: i64, out: &mut Vec<u8>) {
+pub fn integer(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
@@ -91,7 +96,7 @@ pub(super) fn integer(value: i64, out: &mut Vec<u8>) {
 ///
 /// Whole numbers that fit an `i64` have no fraction: the text must not tell whether their column had
 /// become a double column by then. What JSON has no number for is a string: `"NaN"`, `"Infinity"`.
-pub(super) fn double(value: f64, out: &mut Vec<u8>) {
+pub fn double(value: f64, out: &mut Vec<u8>) {
     const I64_END: f64 = 9_223_372_036_854_775_808.0;
     if value.is_nan() {
         out.extend_from_slice(b"\"NaN\"");
@@ -111,7 +116,7 @@ pub(super) fn double(value: f64, out: &mut Vec<u8>) {
 }
 
 /// Appends the exact number `unscaled` × 10^-`scale`, with as many digits behind the point as its type has.
-pub(super) fn decimal(unscaled: i128, scale: i8, out: &mut Vec<u8>) {
+pub fn decimal(unscaled: i128, scale: i16, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(unscaled.unsigned_abs()).as_bytes();
     if unscaled < 0 {
@@ -143,7 +148,7 @@ pub(super) fn decimal(unscaled: i128, scale: i8, out: &mut Vec<u8>) {
 }
 
 /// Appends bytes as a JSON string of base64, with padding.
-pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
