@@ -1,13 +1,17 @@
-//! Avro: records of a schema with every kind of type, schemas themselves, containers, and the original's records.
+//! Avro: records of a schema with every kind of type, schemas themselves, containers, and the original's records. Every row goes
+//! into a table's columns.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use alluvium::decode::avro::rakam::{Column, ColumnKind, Columns, RakamDecoder, RakamSettings};
 use alluvium::awaited::NotYet;
+use alluvium::decode::avro::rakam::{Column, ColumnKind, Columns, RakamDecoder, RakamSettings};
 use alluvium::decode::avro::{
     AvroDecoder, AvroSettings, Collection, Encoding, Found, Schema, SchemaId, Schemas,
 };
 use alluvium::record::Row;
+use alluvium::table::{Objects, TableBuilder};
+
+use crate::columns;
 
 const EVERY_KIND: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"t","type":"string"},{"name":"i","type":["null","int","string"]},{"name":"l","type":"long"},
@@ -17,7 +21,14 @@ const EVERY_KIND: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"n","type":{"type":"array","items":"null"}},
     {"name":"a","type":{"type":"array","items":{"type":"map","values":{"type":"array","items":["null","long"]}}}},
     {"name":"p","type":{"type":"bytes","logicalType":"decimal","precision":30,"scale":2}},
-    {"name":"r","type":["null",{"type":"record","name":"In","fields":[{"name":"y","type":"float"},{"name":"z","type":"string"}]}]}]}"#;
+    {"name":"r","type":["null",{"type":"record","name":"In","fields":[{"name":"y","type":"float"},{"name":"z","type":"string"}]}]},
+    {"name":"ts","type":["null",{"type":"long","logicalType":"timestamp-millis"}]},
+    {"name":"tu","type":{"type":"long","logicalType":"timestamp-nanos"}},
+    {"name":"day","type":{"type":"int","logicalType":"date"}},
+    {"name":"tm","type":{"type":"int","logicalType":"time-millis"}},
+    {"name":"id","type":["null",{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}]},
+    {"name":"fd","type":{"type":"array","items":{"type":"fixed","name":"D","size":2,"logicalType":"decimal","precision":4,"scale":1}}},
+    {"name":"many","type":["null","boolean","double","string","bytes","E",{"type":"map","values":"In"},{"type":"array","items":["null","In","F"]}]}]}"#;
 
 const READER: &str = r#"{"type":"record","name":"R","fields":[
     {"name":"l","type":"double"},{"name":"a2","aliases":["a"],"type":["null",{"type":"array","items":
@@ -32,72 +43,118 @@ impl Schemas for Shelf {
     }
 }
 
+/// Parsed once: that takes longer than all the rest.
+static WRITTEN: LazyLock<Arc<Schema>> = LazyLock::new(|| parsed(EVERY_KIND));
+static WANTED: LazyLock<Arc<Schema>> = LazyLock::new(|| parsed(READER));
+
 fn parsed(text: &str) -> Arc<Schema> {
     Arc::new(Schema::parse(text, &[]).expect("a schema"))
 }
 
-fn decoder(encoding: Encoding, writer: Arc<Schema>, reader: Option<&str>) -> AvroDecoder {
+fn decoder(encoding: Encoding, writer: Arc<Schema>, reader: Option<Arc<Schema>>) -> AvroDecoder {
     AvroDecoder::new(AvroSettings {
         encoding,
         project: "default".into(),
         collection: Collection::Topic,
-        reader: reader.map(parsed),
+        reader,
         schemas: Arc::new(Shelf(Found::Schema(writer))),
         max_bytes: 1 << 20,
     })
 }
 
-/// Looks at everything a row has.
-fn look(row: &Row<'_>) {
-    let text = format!("{row:?}");
-    let fields = row.fields().len();
-    assert!(!text.is_empty() && fields <= 4096);
+/// A table, and how many rows it must have.
+struct Rows(TableBuilder, usize);
+
+impl Rows {
+    fn new(objects: Objects) -> Self {
+        Self(TableBuilder::new(&columns(objects), 0), 0)
+    }
+
+    /// Looks at everything a row has, and appends it.
+    fn take(&mut self, row: &Row<'_>) {
+        let text = format!("{row:?}");
+        let fields = row.fields().len();
+        assert!(!text.is_empty() && fields <= 4096);
+        self.0.append(row);
+        self.1 += 1;
+    }
+
+    fn end(mut self) {
+        assert_eq!(self.0.finish().num_rows(), self.1);
+    }
 }
 
 /// A record, as it was written and as another would read it: a row of the same fields each time, or none.
 pub fn record(input: &[u8]) {
     let payload = [&[0; 5], input].concat();
-    let mut written = decoder(Encoding::Confluent, parsed(EVERY_KIND), None);
-    let mut read = decoder(Encoding::Confluent, parsed(EVERY_KIND), Some(READER));
-    if let Ok(row) = written.decode("topic", Some(&payload), None) {
-        look(&row);
-        assert_eq!(row.fields().len(), 12);
-        let row = read
-            .decode("topic", Some(&payload), None)
-            .expect("what can be read can be resolved");
-        assert_eq!(row.fields().len(), 3);
+    let mut written = decoder(Encoding::Confluent, WRITTEN.clone(), None);
+    let Ok(row) = written.decode("topic", Some(&payload), None) else {
+        return;
+    };
+    assert_eq!(row.fields().len(), 19);
+    let mut rows = Rows::new(Objects::Struct);
+    rows.take(&row);
+    rows.end();
+    let mut read = decoder(Encoding::Confluent, WRITTEN.clone(), Some(WANTED.clone()));
+    let row = read
+        .decode("topic", Some(&payload), None)
+        .expect("what can be read can be resolved");
+    assert_eq!(row.fields().len(), 3);
+    let mut rows = Rows::new(Objects::Map);
+    rows.take(&row);
+    rows.end();
+}
+
+/// The first line is a writer's schema, the second may be a reader's, the rest is a record.
+pub fn schema(input: &[u8]) {
+    let (text, rest) = line(input);
+    let Some(writer) = schema_of(text) else {
+        return;
+    };
+    let (text, body) = line(rest);
+    let (reader, body) = match schema_of(text) {
+        Some(reader) => (reader, body),
+        None => (WANTED.clone(), rest),
+    };
+    let payload = [&[0; 5], body].concat();
+    for (reader, objects) in [(None, Objects::Struct), (Some(reader), Objects::Text)] {
+        let mut decoder = decoder(Encoding::Confluent, writer.clone(), reader);
+        if let Ok(row) = decoder.decode("topic", Some(&payload), None) {
+            let mut rows = Rows::new(objects);
+            rows.take(&row);
+            rows.end();
+        }
     }
 }
 
-/// The first line is a schema, the rest a record of it.
-pub fn schema(input: &[u8]) {
-    let (text, body) = match input.iter().position(|byte| *byte == b'\n') {
+/// What comes before the first line's end, and what comes after it.
+fn line(input: &[u8]) -> (&[u8], &[u8]) {
+    match input.iter().position(|byte| *byte == b'\n') {
         Some(end) => (&input[..end], &input[end + 1..]),
-        None => (input, &[][..]),
-    };
-    let Ok(text) = std::str::from_utf8(text) else {
-        return;
-    };
-    let Ok(schema) = Schema::parse(text, &[]) else {
-        return;
-    };
-    let mut decoder = decoder(Encoding::Confluent, Arc::new(schema), Some(READER));
-    let payload = [&[0; 5], body].concat();
-    if let Ok(row) = decoder.decode("topic", Some(&payload), None) {
-        look(&row);
+        None => (input, &[]),
     }
+}
+
+fn schema_of(text: &[u8]) -> Option<Arc<Schema>> {
+    let text = std::str::from_utf8(text).ok()?;
+    Schema::parse(text, &[]).ok().map(Arc::new)
 }
 
 /// A container: all its rows, or none.
 pub fn container(input: &[u8]) {
-    let mut decoder = decoder(Encoding::Container, parsed(EVERY_KIND), None);
-    if decoder.decode("topic", Some(input), None).is_ok() {
-        while let Some(row) = decoder.more("topic") {
-            look(&row.expect("checked before the first was given"));
+    let mut decoder = decoder(Encoding::Container, WRITTEN.clone(), None);
+    let mut rows = Rows::new(Objects::Struct);
+    match decoder.decode("topic", Some(input), None) {
+        Ok(row) => rows.take(&row),
+        Err(_) => {
+            assert!(decoder.more("topic").is_none());
+            return;
         }
-    } else {
-        assert!(decoder.more("topic").is_none());
     }
+    while let Some(row) = decoder.more("topic") {
+        rows.take(&row.expect("checked before the first was given"));
+    }
+    rows.end();
 }
 
 #[derive(Debug)]
@@ -124,25 +181,33 @@ pub fn rakam(input: &[u8]) {
             "m",
             ColumnKind::Map(ColumnKind::Array(ColumnKind::Date.into()).into()),
         ),
+        column("b", ColumnKind::Bytes),
+        column("tm", ColumnKind::Time),
+        column("o", ColumnKind::Boolean),
     ];
     let mut decoder = RakamDecoder::new(RakamSettings {
         columns: Arc::new(Known(columns.into())),
         checkpoint: "_shard_time".into(),
         max_bytes: 1 << 20,
     });
+    let mut rows = Rows::new(Objects::Map);
     if let Ok(row) = decoder.kafka("p.c", Some(input)) {
-        look(&row);
-        assert_eq!(row.fields().len(), 4);
+        assert_eq!(row.fields().len(), 7);
+        rows.take(&row);
     }
-    let _ = decoder.kinesis("p|c", Some(input)).map(|row| look(&row));
+    if let Ok(row) = decoder.kinesis("p|c", Some(input)) {
+        rows.take(&row);
+    }
     let mut bulk = decoder.bulk(input);
     // Rows may take no bytes at all.
-    for _ in 0..100_000 {
+    for n in 0..100_000 {
         match bulk.next_row() {
-            Some(Ok(row)) => assert_eq!(row.fields().len(), 4),
+            Some(Ok(row)) if n < 1000 => rows.take(&row),
+            Some(Ok(row)) => assert_eq!(row.fields().len(), 7),
             Some(Err(_)) | None => break,
         }
     }
+    rows.end();
 }
 
 #[cfg(test)]

@@ -18,17 +18,10 @@ pub fn records(layout: Layout, input: &[u8]) {
         collection_field: None,
         max_bytes: 1 << 20,
     });
-    let settings = Arc::new(ColumnSettings {
-        checkpoint_field: "_shard_time".into(),
-        time_field: "_time".into(),
-        user_field: "_user".into(),
-        user_type: UserType::Long,
-        zone: Zone::UTC,
-        objects: match layout {
-            Layout::Rakam => Objects::Map,
-            Layout::Fabric => Objects::Text,
-            Layout::Plain => Objects::Struct,
-        },
+    let settings = columns(match layout {
+        Layout::Rakam => Objects::Map,
+        Layout::Fabric => Objects::Text,
+        Layout::Plain => Objects::Struct,
     });
     let mut table = TableBuilder::new(&settings, 0);
     let mut expected = 0;
@@ -42,4 +35,15 @@ pub fn records(layout: Layout, input: &[u8]) {
             expected += 1;
         }
     }
+}
+
+fn columns(objects: Objects) -> Arc<ColumnSettings> {
+    Arc::new(ColumnSettings {
+        checkpoint_field: "_shard_time".into(),
+        time_field: "_time".into(),
+        user_field: "_user".into(),
+        user_type: UserType::Long,
+        zone: Zone::UTC,
+        objects,
+    })
 }
