@@ -59,6 +59,10 @@ pub(crate) enum Mutation {
     UnderWayForEver,
     /// Events of planned spans that are read again count for others.
     AgainCountsForOthers,
+    /// A row is taken though the catalog has not decided about its columns.
+    TakenUndecided,
+    /// Of a column that somebody else has decided, the type that one's own row says is taken.
+    DecidedByOneself,
 }
 
 thread_local! {

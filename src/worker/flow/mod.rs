@@ -337,7 +337,13 @@ impl Flow {
                                     Some(("target_rejected", format!("target_rejected: {reason}")));
                             }
                             None => {
-                                if let Err(needed) = open.decide(&row, &making) {
+                                let decided = open.decide(&row, &making);
+                                #[cfg(test)]
+                                let decided = match mutation::on(Mutation::TakenUndecided) {
+                                    true => Ok(()),
+                                    false => decided,
+                                };
+                                if let Err(needed) = decided {
                                     self.wait_for(needed, record.position, now);
                                     return Ok(Gathered::Waits);
                                 }

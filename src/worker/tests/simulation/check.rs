@@ -201,7 +201,8 @@ impl World {
         let repeats = self.settings.repeats;
         let kept: Option<BTreeSet<i64>> =
             repeats.then(|| rows.iter().filter_map(|row| offset_of(row)).collect());
-        let expected = log.rows(table, (from, to), opened_ms, kept.as_ref());
+        let text = self.decided.is_text(table, "n");
+        let expected = log.rows(table, (from, to), opened_ms, kept.as_ref(), text);
         if expected != rows {
             let differs = expected.iter().zip(rows).position(|(a, b)| a != b);
             let at = differs.unwrap_or(expected.len().min(rows.len()));

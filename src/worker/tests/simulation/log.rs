@@ -165,12 +165,14 @@ impl Log {
     }
 
     /// The rows of a table in the span `[from, to)` that was opened at `opened_ms`: all that are not late, and in `kept` if that is said.
+    /// `text`: whether the number's column is of text, if that is not for the rows to decide.
     pub(super) fn rows(
         &self,
         table: &str,
         (from, to): (i64, i64),
         opened_ms: i64,
         kept: Option<&BTreeSet<i64>>,
+        text: Option<bool>,
     ) -> Vec<String> {
         let is_kept =
             |index: usize| kept.is_none_or(|kept| kept.contains(&self.records[index].offset));
@@ -194,7 +196,7 @@ impl Log {
                 | What::Bad(_) => None,
                 What::Row { number, .. } => Some(matches!(number, Number::Text(_))),
             });
-        let text = first.unwrap_or(false);
+        let text = text.or(first).unwrap_or(false);
         mine.iter()
             .map(|index| self.row(*index, text, opened_ms))
             .collect()

@@ -4,7 +4,7 @@
 //! One seed is one world: a few partitions, processes and tables, faults of some kinds, and an order of events. The same seed comes
 //! out the same everywhere. What is real: `Worker`, `Flow`, `Ledger`, `Plan`, `Writer`, `flush`, `decode`, `table`. What is
 //! simulated: the [`group`] with the checkpoint store, its [`client`], the [`store`] that is the target, the [`historical`] topic,
-//! the machines' disks with what is remembered of [`events`], time.
+//! the machines' disks with what is remembered of [`events`], the catalog's [`tables`], time.
 //!
 //! ```text
 //! ALLUVIUM_SEED=17 cargo test --lib simulation::one_seed -- --nocapture --ignored     the story of a seed
@@ -28,6 +28,7 @@ mod rows;
 mod settings;
 mod source;
 mod store;
+mod tables;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

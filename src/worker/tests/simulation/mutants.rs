@@ -45,6 +45,8 @@ pub(super) const ALL: &[(Mutation, Known)] = &[
     (Mutation::RepeatsItself, Harmful),
     (Mutation::UnderWayForEver, Harmful),
     (Mutation::AgainCountsForOthers, Harmful),
+    (Mutation::TakenUndecided, Harmful),
+    (Mutation::DecidedByOneself, Harmful),
     (
         Mutation::ReplannedAfterError,
         Harmless(

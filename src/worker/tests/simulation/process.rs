@@ -12,7 +12,9 @@ use super::historical::SimLate;
 use super::log::Log;
 use super::source::SimSource;
 use super::store::SimTarget;
+use super::tables::SimTables;
 use super::world::Shared as World;
+use crate::catalog::Tables;
 use crate::decode::json::{JsonSettings, Layout};
 use crate::duplicates::Duplicates;
 use crate::metrics::{Health, Metrics};
@@ -117,7 +119,14 @@ impl Process {
                 machine,
             })
         });
-        let shape = shape(target).routed(routing);
+        let catalog = world.lock().settings.catalog;
+        let tables = catalog.then(|| -> Arc<dyn Tables> {
+            Arc::new(SimTables {
+                world: world.clone(),
+                process: number,
+            })
+        });
+        let shape = shape(target).routed(routing).bound(tables);
         let budget = Arc::new(Budget::new(memory, metrics.clone()));
         let clock = SimClock {
             now_ms: Arc::new(AtomicU64::new(millis(now))),

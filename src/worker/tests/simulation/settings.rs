@@ -47,6 +47,9 @@ pub(super) struct Settings {
     pub(super) failing_store: u64,
     pub(super) failing_history: u64,
     pub(super) lost_history_answers: u64,
+    /// Whether a catalog decides about columns.
+    pub(super) catalog: bool,
+    pub(super) failing_catalog: u64,
     /// What is added to every clock, so that midnight comes while faults happen.
     pub(super) date: Duration,
 }
@@ -57,8 +60,10 @@ pub(super) const NEW_DAY: u64 = 100;
 impl Settings {
     /// `more` decides about late records and repeats, so that worlds without them stay what they were.
     pub(super) fn new(random: &mut Random, more: &mut Random) -> Self {
-        let plain = Self::plain(random);
+        let mut plain = Self::plain(random);
         let (late, repeats) = (more.chance(3500), more.chance(3500));
+        plain.catalog = more.chance(3500);
+        plain.failing_catalog = more.pick(&[0, 200, 3000]);
         if !late && !repeats {
             return plain;
         }
@@ -119,6 +124,8 @@ impl Settings {
             failing_store: 0,
             failing_history: 0,
             lost_history_answers: 0,
+            catalog: false,
+            failing_catalog: 0,
             date: Duration::ZERO,
         }
     }

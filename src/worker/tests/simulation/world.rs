@@ -16,6 +16,7 @@ use super::log::Log;
 use super::random::Random;
 use super::settings::Settings;
 use super::store::Store;
+use super::tables::Decided;
 use crate::record::Position;
 use crate::source::Checkpoint;
 
@@ -61,6 +62,7 @@ pub(super) struct World {
     pub(super) historical: Historical,
     /// What each machine remembers of events.
     pub(super) disks: Vec<Disk>,
+    pub(super) decided: Decided,
     pub(super) commits: Commits,
     pub(super) checks: Checks,
     pub(super) doomed: Vec<(usize, Doom)>,
@@ -121,6 +123,7 @@ impl World {
             store: Store::default(),
             historical: Historical::default(),
             disks: vec![Disk::default(); settings.processes],
+            decided: Decided::default(),
             commits: Commits::default(),
             checks: Checks::new(&logs, settings.repeats),
             doomed: Vec::new(),
