@@ -28,7 +28,7 @@ const BUFFER_BYTES: u64 = 1 << 20;
 const FILE_BYTES: u64 = 8 << 20;
 /// What is taken besides the blocks that are kept in memory: up to five buffers before writers wait, each two or three times as large as what
 /// is in it, and what is known of files while they are merged.
-const BESIDES_BYTES: u64 = 6 << 20;
+const BESIDES_BYTES: u64 = 8 << 20;
 const MIN_CACHE_BYTES: u64 = 1 << 20;
 /// As measured, blocks take twice as much as the cache says that it holds.
 const CACHE_COSTS: u64 = 2;

@@ -44,9 +44,9 @@ impl Records {
     /// One in a hundred is broken, and one in 25 late.
     pub(crate) fn class(self, partition: usize, sequence: u64) -> Class {
         let hash = self.hash(partition, sequence);
-        if hash.is_multiple_of(100) {
+        if is_broken(hash) {
             Class::Dead
-        } else if self.late && (hash >> 50).is_multiple_of(25) {
+        } else if self.is_late(hash) {
             Class::Late
         } else {
             let (partition, sequence) = self.event(partition, sequence);
@@ -78,7 +78,11 @@ impl Records {
     }
 
     fn is_plain(self, hash: u64) -> bool {
-        !hash.is_multiple_of(100) && !(self.late && (hash >> 50).is_multiple_of(25))
+        !is_broken(hash) && !self.is_late(hash)
+    }
+
+    fn is_late(self, hash: u64) -> bool {
+        self.late && (hash >> 50).is_multiple_of(25)
     }
 
     fn may_repeat(self, hash: u64) -> bool {
@@ -123,6 +127,10 @@ impl Records {
         }
         out.extend_from_slice(b"}}");
     }
+}
+
+fn is_broken(hash: u64) -> bool {
+    hash.is_multiple_of(100)
 }
 
 fn broken(partition: usize, sequence: u64, hash: u64, out: &mut Vec<u8>) {

@@ -194,7 +194,7 @@ fn a_late_record_that_is_not_where_it_belongs_is_found() {
     assert_eq!(only(judged_all(&objects, &kept).0), ("misplaced", 1));
     kept.pop();
     // In the bucket, it is misplaced, and there twice.
-    let mut both = objects.clone();
+    let mut both = objects;
     let sequence = (0..COUNT)
         .find(|s| ALL.class(0, *s) == Class::Late)
         .unwrap();
