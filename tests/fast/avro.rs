@@ -409,7 +409,7 @@ fn everything(text: &str, double: f64) -> Vec<(&'static str, Avro)> {
 }
 
 /// The row of [`everything`] in the layout `flat`.
-fn everything_flat(text: &str, double: Value) -> Value {
+fn everything_flat(text: &str, double: &Value) -> Value {
     // Numbers are compared as they are written.
     let exact = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     json!({
@@ -466,9 +466,9 @@ fn every_type_and_logical_type_becomes_a_column_of_its_own() {
         assert!(row.as_object_mut().unwrap().remove("_shard_time").is_some());
     }
     let wanted = [
-        everything_flat("2018-01-31", json!(0.25)),
-        everything_flat("x", json!("NaN")),
-        everything_flat("y", json!("-Infinity")),
+        everything_flat("2018-01-31", &json!(0.25)),
+        everything_flat("x", &json!("NaN")),
+        everything_flat("y", &json!("-Infinity")),
     ];
     assert_eq!(rows.len(), wanted.len());
     for (row, wanted) in rows.iter().zip(&wanted) {
