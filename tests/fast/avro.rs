@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use rdkafka::config::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use apache_avro::Schema;
+use apache_avro::types::Value as Avro;
 use serde_json::{Value, json};
 
+use crate::support::avro::{SCHEMA_HEADER, branch, datum, map, record};
 use crate::support::config::Config;
 use crate::support::output::{dead_letters, scratch, table_rows};
 use crate::support::program::Program;
@@ -217,24 +217,12 @@ fn a_header_may_say_the_schema() {
     let (_scratch, directory) = scratch();
     let cluster = broker::mock_cluster(&[("events", 1)]);
     let bootstrap = cluster.bootstrap_servers();
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &bootstrap)
-        .create()
-        .unwrap();
+    let sender = broker::Sender::new(&bootstrap, "events");
     let guid = [&[1][..], &[7; 16]].concat();
     for id in [&guid[..], &[0, 0, 0, 0, 1]] {
-        let header = Header {
-            key: "__value_schema_id",
-            value: Some(id),
-        };
-        let headers = OwnedHeaders::new().insert(header);
-        let record = BaseRecord::<(), _>::to("events")
-            .payload(b"\x02h")
-            .headers(headers)
-            .partition(0);
-        producer.send(record).unwrap();
+        sender.send_with(0, b"\x02h", (SCHEMA_HEADER, id));
     }
-    producer.flush(seconds(30)).unwrap();
+    sender.finish();
     let registry = Registry::start(true);
     let config = registry.config(Config::new(&directory, &bootstrap, "events"), "hunter2");
     Program::until_end(&config, seconds(60));
@@ -317,4 +305,180 @@ fn schemas_may_lie_in_files_and_records_in_containers() {
         .map(|row| row["properties"]["a"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(values, ["0", "1", "2", "3", "4"]);
+}
+
+/// Every type and every logical type. Text looks like a day, and is none.
+const EVERYTHING: &str = r#"{"type":"record","name":"Everything","fields":[
+    {"name":"boolean","type":"boolean"},
+    {"name":"int","type":"int"},
+    {"name":"long","type":"long"},
+    {"name":"float","type":"float"},
+    {"name":"double","type":"double"},
+    {"name":"bytes","type":"bytes"},
+    {"name":"string","type":"string"},
+    {"name":"null","type":"null"},
+    {"name":"enum","type":{"type":"enum","name":"Enum","symbols":["A","B"]}},
+    {"name":"fixed","type":{"type":"fixed","name":"Two","size":2}},
+    {"name":"array","type":{"type":"array","items":["null","int"]}},
+    {"name":"map","type":{"type":"map","values":["null","double"]}},
+    {"name":"record","type":{"type":"record","name":"Inner","fields":[
+        {"name":"day","type":{"type":"int","logicalType":"date"}},
+        {"name":"none","type":["null","int"]},
+        {"name":"maps","type":{"type":"array","items":{"type":"map","values":["null","long"]}}}]}},
+    {"name":"union","type":["null","string"]},
+    {"name":"date","type":{"type":"int","logicalType":"date"}},
+    {"name":"time_ms","type":{"type":"int","logicalType":"time-millis"}},
+    {"name":"time_us","type":{"type":"long","logicalType":"time-micros"}},
+    {"name":"ms","type":{"type":"long","logicalType":"timestamp-millis"}},
+    {"name":"us","type":{"type":"long","logicalType":"timestamp-micros"}},
+    {"name":"ns","type":{"type":"long","logicalType":"timestamp-nanos"}},
+    {"name":"local_ms","type":{"type":"long","logicalType":"local-timestamp-millis"}},
+    {"name":"local_us","type":{"type":"long","logicalType":"local-timestamp-micros"}},
+    {"name":"local_ns","type":{"type":"long","logicalType":"local-timestamp-nanos"}},
+    {"name":"decimal","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}},
+    {"name":"decimals","type":{"type":"array","items":
+        {"type":"fixed","name":"Price","size":3,"logicalType":"decimal","precision":5,"scale":3}}},
+    {"name":"uuid","type":{"type":"string","logicalType":"uuid"}},
+    {"name":"uuid_bytes","type":{"type":"fixed","name":"Id","size":16,"logicalType":"uuid"}},
+    {"name":"duration","type":{"type":"fixed","name":"Duration","size":12,"logicalType":"duration"}},
+    {"name":"big","type":{"type":"bytes","logicalType":"big-decimal"}},
+    {"name":"unknown","type":{"type":"string","logicalType":"no-such-type"}}]}"#;
+
+/// The fingerprint of [`EVERYTHING`] as fastavro 1.13 computes it, the lowest byte first.
+const EVERYTHINGS_PRINT: [u8; 8] = [0x8b, 0x1b, 0x2a, 0x26, 0x07, 0xc3, 0xa2, 0x59];
+
+const ID: &str = "00112233-4455-6677-8899-aabbccddeeff";
+
+/// Values of [`EVERYTHING`] as they are without their logical types.
+fn everything(text: &str, double: f64) -> Vec<(&'static str, Avro)> {
+    const MICROS: i64 = 1_517_378_340_123_456;
+    let id = (0..16).map(|n| n * 0x11).collect();
+    let inner = record(vec![
+        ("day", Avro::Int(17_562)),
+        ("none", branch(0, Avro::Null)),
+        (
+            "maps",
+            Avro::Array(vec![map(vec![
+                ("k", branch(1, Avro::Long(2))),
+                ("n", branch(0, Avro::Null)),
+            ])]),
+        ),
+    ]);
+    vec![
+        ("boolean", Avro::Boolean(true)),
+        ("int", Avro::Int(-7)),
+        ("long", Avro::Long((1 << 53) + 1)),
+        ("float", Avro::Float(0.1)),
+        ("double", Avro::Double(double)),
+        ("bytes", Avro::Bytes(vec![0, 255, 16])),
+        ("string", Avro::String(text.into())),
+        ("null", Avro::Null),
+        ("enum", Avro::Enum(1, "B".into())),
+        ("fixed", Avro::Fixed(2, vec![1, 2])),
+        (
+            "array",
+            Avro::Array(vec![branch(1, Avro::Int(1)), branch(0, Avro::Null)]),
+        ),
+        (
+            "map",
+            map(vec![
+                ("x", branch(1, Avro::Double(1.5))),
+                (if text == "x" { "y" } else { "z" }, branch(0, Avro::Null)),
+            ]),
+        ),
+        ("record", inner),
+        ("union", branch(1, Avro::String(text.into()))),
+        ("date", Avro::Int(17_562)),
+        ("time_ms", Avro::Int(21_540_123)),
+        ("time_us", Avro::Long(21_540_123_456)),
+        ("ms", Avro::Long(MICROS / 1000)),
+        ("us", Avro::Long(MICROS)),
+        ("ns", Avro::Long(MICROS * 1000 + 789)),
+        ("local_ms", Avro::Long(MICROS / 1000)),
+        ("local_us", Avro::Long(MICROS)),
+        ("local_ns", Avro::Long(MICROS * 1000 + 789)),
+        // -123.45 and 0.005
+        ("decimal", Avro::Bytes((-12_345_i32).to_be_bytes().to_vec())),
+        ("decimals", Avro::Array(vec![Avro::Fixed(3, vec![0, 0, 5])])),
+        ("uuid", Avro::String(ID.into())),
+        ("uuid_bytes", Avro::Fixed(16, id)),
+        ("duration", Avro::Fixed(12, vec![0; 12])),
+        ("big", Avro::Bytes(vec![1])),
+        ("unknown", Avro::String(text.into())),
+    ]
+}
+
+/// The row of [`everything`] in the layout `flat`.
+fn everything_flat(text: &str, double: &Value) -> Value {
+    // Numbers are compared as they are written.
+    let exact = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    json!({
+        "boolean": true, "int": -7, "long": 9_007_199_254_740_993_i64,
+        // What the nearest float is, exactly.
+        "float": exact("0.10000000149011612"),
+        "double": double, "bytes": "AP8Q", "string": text, "enum": "B", "fixed": "AQI=", "array": [1, null],
+        // Null values of maps are kept, null fields of records are not: that tells one from the other.
+        "map": {"x": 1.5, if text == "x" { "y" } else { "z" }: null},
+        "record": {"day": "2018-01-31", "maps": [{"k": 2, "n": null}]},
+        "union": text, "date": "2018-01-31",
+        "time_ms": "05:59:00.123000", "time_us": "05:59:00.123456",
+        "ms": "2018-01-31T05:59:00.123Z", "us": "2018-01-31T05:59:00.123456Z", "ns": "2018-01-31T05:59:00.123456Z",
+        "local_ms": "2018-01-31T05:59:00.123Z", "local_us": "2018-01-31T05:59:00.123456Z",
+        "local_ns": "2018-01-31T05:59:00.123456Z",
+        "decimal": exact("-123.45"), "decimals": [exact("0.005")],
+        "uuid": ID, "uuid_bytes": ID, "duration": "AAAAAAAAAAAAAAAA", "big": "AQ==", "unknown": text,
+    })
+}
+
+#[test]
+fn every_type_and_logical_type_becomes_a_column_of_its_own() {
+    let (_scratch, directory) = scratch();
+    let cluster = broker::mock_cluster(&[("events", 1)]);
+    let bootstrap = cluster.bootstrap_servers();
+    let schemas = directory.join("schemas");
+    std::fs::create_dir(&schemas).unwrap();
+    std::fs::write(schemas.join("everything.avsc"), EVERYTHING).unwrap();
+    // Logical types change the bytes no more than the fingerprint.
+    let plain = Schema::parse_str(&EVERYTHING.replace("logicalType", "note")).unwrap();
+    let values = [
+        ("2018-01-31", 0.25),
+        ("x", f64::NAN),
+        ("y", f64::NEG_INFINITY),
+    ];
+    let single = |(text, double)| {
+        let bytes = datum(&plain, everything(text, double));
+        [&[0xC3, 1][..], &EVERYTHINGS_PRINT, &bytes].concat()
+    };
+    send(&bootstrap, &values.map(single));
+    let config = Config::new(&directory, &bootstrap, "events")
+        .without("source.data-format.json.layout")
+        .set("source.data-format", "AVRO")
+        .set("source.data-format.avro.encoding", "SINGLE_OBJECT")
+        .set(
+            "source.data-format.avro.schemas",
+            &schemas.display().to_string(),
+        )
+        .set("target.json.layout", "flat");
+    Program::until_end(&config, seconds(60));
+    assert_eq!(dead_letters(&config.output()), Vec::<Value>::new());
+    let mut rows = table_rows(&config.output());
+    for row in &mut rows {
+        assert!(row.as_object_mut().unwrap().remove("_shard_time").is_some());
+    }
+    let wanted = [
+        everything_flat("2018-01-31", &json!(0.25)),
+        everything_flat("x", &json!("NaN")),
+        everything_flat("y", &json!("-Infinity")),
+    ];
+    assert_eq!(rows.len(), wanted.len());
+    for (row, wanted) in rows.iter().zip(&wanted) {
+        for (name, value) in wanted.as_object().unwrap() {
+            assert_eq!(row.get(name), Some(value), "{name}");
+        }
+        assert_eq!(
+            row.as_object().unwrap().len(),
+            wanted.as_object().unwrap().len(),
+            "{row}"
+        );
+    }
 }

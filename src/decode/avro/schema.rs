@@ -10,6 +10,8 @@ use apache_avro::Schema as Parsed;
 use apache_avro::schema::{InnerDecimalSchema, Name, UuidSchema};
 use serde_json::Value as Json;
 
+use super::canonical;
+
 /// Types within types go no deeper than this.
 const MAX_DEPTH: usize = 64;
 /// A type has no more parts than this, a named one counted each time it is used.
@@ -27,6 +29,8 @@ pub struct BadSchema(String);
 pub struct Schema {
     pub(super) root: Type,
     fingerprint: u64,
+    /// As `apache-avro` computes it: see [`canonical`].
+    other_fingerprint: u64,
     /// Of the text as it was written.
     print: u64,
 }
@@ -155,9 +159,11 @@ impl Schema {
             path: Vec::new(),
             parts: 0,
         };
+        let made = maker.make(&root)?;
         Ok(Self {
-            root: maker.make(&root)?,
-            fingerprint: fingerprint(&root.canonical_form()),
+            fingerprint: fingerprint(&canonical::of(&made)),
+            other_fingerprint: fingerprint(&root.canonical_form()),
+            root: made,
             print: fingerprint(text),
         })
     }
@@ -171,6 +177,7 @@ impl Schema {
         Self {
             root: Type::Record(named, fields),
             fingerprint: 0,
+            other_fingerprint: 0,
             print: 0,
         }
     }
@@ -183,6 +190,12 @@ impl Schema {
     /// CRC-64-AVRO of the parsing canonical form.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// All fingerprints by which writers call it: the specification's, and that of programs that write with `apache-avro`,
+    /// which differs if there are logical types.
+    pub fn fingerprints(&self) -> [u64; 2] {
+        [self.fingerprint, self.other_fingerprint]
     }
 }
 
