@@ -13,6 +13,7 @@ use super::*;
 use crate::decode::json::{JsonDecoder, JsonSettings, Layout};
 
 mod batches;
+mod expectations;
 mod nested;
 mod typed;
 mod types;

@@ -1,5 +1,6 @@
 //! The loop, against a scripted stream and a target in memory: what is committed is durable, whatever happens.
 
+mod expectations;
 mod plans;
 mod revision;
 mod routing;
