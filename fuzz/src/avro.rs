@@ -62,6 +62,9 @@ fn decoder(encoding: Encoding, writer: Arc<Schema>, reader: Option<Arc<Schema>>)
     })
 }
 
+/// Rows that become a batch, as a worker's do: a container may have many.
+const BATCH: usize = 4096;
+
 /// A table, and how many rows it must have.
 struct Rows(TableBuilder, usize);
 
@@ -77,10 +80,17 @@ impl Rows {
         assert!(!text.is_empty() && fields <= 4096);
         self.0.append(row);
         self.1 += 1;
+        if self.1 == BATCH {
+            self.batch();
+        }
+    }
+
+    fn batch(&mut self) {
+        assert_eq!(self.0.finish().num_rows(), std::mem::take(&mut self.1));
     }
 
     fn end(mut self) {
-        assert_eq!(self.0.finish().num_rows(), self.1);
+        self.batch();
     }
 }
 

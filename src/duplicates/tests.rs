@@ -55,7 +55,7 @@ fn every_part_of_a_key_tells_events_apart() {
 }
 
 #[test]
-fn ten_thousand_events_are_known_again_and_no_others() {
+fn expectation_12_ten_thousand_events_are_known_again_and_no_others() {
     let (directory, duplicates) = opened();
     let mut first = span(&duplicates, 0, T);
     for n in 0..10_000 {

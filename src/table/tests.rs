@@ -15,6 +15,7 @@ use crate::record::Row;
 
 mod batches;
 mod catalog;
+mod expectations;
 mod nested;
 mod typed;
 mod types;

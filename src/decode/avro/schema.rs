@@ -10,12 +10,14 @@ use apache_avro::Schema as Parsed;
 use apache_avro::schema::{InnerDecimalSchema, Name, UuidSchema};
 use serde_json::Value as Json;
 
-use super::canonical;
+use super::canonical::{canonical_form, fingerprint};
 
 /// Types within types go no deeper than this.
 const MAX_DEPTH: usize = 64;
 /// A type has no more parts than this, a named one counted each time it is used.
 const MAX_PARTS: usize = 65_536;
+/// Where defaults of fields are put aside while `apache-avro` parses the rest.
+const DEFAULT: &str = "alluvium.default";
 /// A text of more bytes is no schema that anybody wrote.
 const MAX_TEXT: usize = 4 << 20;
 
@@ -130,29 +132,20 @@ impl Schema {
         if all > MAX_TEXT {
             return bad(format_args!("it has {all} bytes"));
         }
-        // Parsed first by itself: nesting that this refuses would overflow a stack further on.
-        for text in references.iter().map(String::as_str).chain([text]) {
-            if let Err(error) = serde_json::from_str::<Json>(text)
-                && !is_name(text)
-            {
-                return bad(format_args!("it is no JSON: {error}"));
-            }
-        }
-        let text = match is_name(text) {
-            // A schema that is only a name may be written without quotes.
-            true => &format!("\"{}\"", text.trim()),
-            false => text,
-        };
+        let plain = plain_text(text)?;
+        let others = references.iter().map(|text| plain_text(text));
+        let others = others.collect::<Result<Vec<_>, _>>()?;
         let parsed = match references {
-            [] => Parsed::parse_str(text).map(|root| (root, Vec::new())),
-            _ => Parsed::parse_str_with_list(text, references),
+            [] => Parsed::parse_str(&plain).map(|root| (root, Vec::new())),
+            _ => Parsed::parse_str_with_list(&plain, &others),
         };
         let (root, others) =
             parsed.or_else(|error| bad(format_args!("it is no schema: {error}")))?;
-        let mut definitions = HashMap::new();
+        let (mut definitions, mut twice) = (HashMap::new(), Vec::new());
         for schema in others.iter().chain([&root]) {
-            define(schema, &mut definitions);
+            define(schema, &mut definitions, &mut twice);
         }
+        differ_nowhere(&definitions, &twice)?;
         let mut maker = Maker {
             definitions,
             open: Vec::new(),
@@ -160,10 +153,14 @@ impl Schema {
             parts: 0,
         };
         let made = maker.make(&root)?;
+        let text = match is_name(text) {
+            true => &quoted(text),
+            false => text,
+        };
         Ok(Self {
-            fingerprint: fingerprint(&canonical::of(&made)),
-            other_fingerprint: fingerprint(&root.canonical_form()),
             root: made,
+            fingerprint: fingerprint(&canonical_form(&root, &maker.definitions)),
+            other_fingerprint: fingerprint(&root.canonical_form()),
             print: fingerprint(text),
         })
     }
@@ -199,24 +196,51 @@ impl Schema {
     }
 }
 
-/// CRC-64-AVRO, as the specification defines it.
-fn fingerprint(text: &str) -> u64 {
-    const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
-    text.bytes().fold(EMPTY, |print, byte| {
-        let mut word = (print ^ u64::from(byte)) & 0xff;
-        for _ in 0..8 {
-            word = (word >> 1) ^ (EMPTY & (word & 1).wrapping_neg());
-        }
-        (print >> 8) ^ word
-    })
-}
-
 fn is_name(text: &str) -> bool {
     let text = text.trim();
     !text.is_empty()
         && text
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+}
+
+/// A schema that is only a name may be written without quotes.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.trim())
+}
+
+/// The text as `apache-avro` is to parse it: without defaults, of which it refuses some that are right.
+fn plain_text(text: &str) -> Result<String, BadSchema> {
+    if is_name(text) {
+        return Ok(quoted(text));
+    }
+    // Also because nesting that this refuses would overflow a stack further on.
+    let parsed = serde_json::from_str::<Json>(text);
+    let mut schema = parsed.or_else(|error| bad(format_args!("it is no JSON: {error}")))?;
+    put_defaults_aside(&mut schema);
+    Ok(schema.to_string())
+}
+
+fn put_defaults_aside(schema: &mut Json) {
+    match schema {
+        Json::Object(parts) => {
+            if let Some(Json::Array(fields)) = parts.get_mut("fields") {
+                for field in fields.iter_mut().filter_map(Json::as_object_mut) {
+                    field.remove(DEFAULT);
+                    if let Some(default) = field.remove("default") {
+                        field.insert(DEFAULT.into(), default);
+                    }
+                }
+            }
+            for key in ["type", "items", "values", "fields"] {
+                if let Some(part) = parts.get_mut(key) {
+                    put_defaults_aside(part);
+                }
+            }
+        }
+        Json::Array(parts) => parts.iter_mut().for_each(put_defaults_aside),
+        _ => {}
+    }
 }
 
 fn bad<T>(what: impl fmt::Display) -> Result<T, BadSchema> {
@@ -237,23 +261,51 @@ fn name_of(schema: &Parsed) -> Option<&Name> {
     }
 }
 
-/// Notes what each name stands for.
-fn define<'a>(schema: &'a Parsed, definitions: &mut HashMap<String, &'a Parsed>) {
+/// Notes what each name stands for, and the definitions of names that had one.
+fn define<'a>(
+    schema: &'a Parsed,
+    definitions: &mut HashMap<String, &'a Parsed>,
+    twice: &mut Vec<(String, &'a Parsed)>,
+) {
     if let Some(name) = name_of(schema) {
-        definitions.insert(name.fullname(None), schema);
+        let name = name.fullname(None);
+        if definitions.contains_key(&name) {
+            twice.push((name, schema));
+        } else {
+            definitions.insert(name, schema);
+        }
     }
     match schema {
-        Parsed::Array(array) => define(&array.items, definitions),
-        Parsed::Map(map) => define(&map.types, definitions),
-        Parsed::Union(union) => union
-            .variants()
-            .iter()
-            .for_each(|one| define(one, definitions)),
-        Parsed::Record(record) => record
-            .fields
-            .iter()
-            .for_each(|field| define(&field.schema, definitions)),
+        Parsed::Array(array) => define(&array.items, definitions, twice),
+        Parsed::Map(map) => define(&map.types, definitions, twice),
+        Parsed::Union(union) => {
+            for one in union.variants() {
+                define(one, definitions, twice);
+            }
+        }
+        Parsed::Record(record) => {
+            for field in &record.fields {
+                define(&field.schema, definitions, twice);
+            }
+        }
         _ => {}
+    }
+}
+
+/// A name may be defined again, which schemas put together from several do, but not as something else.
+fn differ_nowhere(
+    definitions: &HashMap<String, &Parsed>,
+    twice: &[(String, &Parsed)],
+) -> Result<(), BadSchema> {
+    let form = |schema: &Parsed| canonical_form(schema, &HashMap::new());
+    let different = |(name, again): &&(String, &Parsed)| {
+        definitions
+            .get(name)
+            .is_some_and(|first| form(first) != form(again))
+    };
+    match twice.iter().find(different) {
+        Some((name, _)) => bad(format_args!("it defines {name} twice, and not alike")),
+        None => Ok(()),
     }
 }
 
@@ -360,7 +412,7 @@ impl Maker<'_> {
                 name: field.name.clone(),
                 aliases: field.aliases.clone(),
                 kind: self.within(&field.name, &field.schema)?,
-                default: field.default.clone(),
+                default: field.custom_attributes.get(DEFAULT).cloned(),
             });
         }
         self.open.pop();
@@ -468,6 +520,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_defined_once_or_alike() {
+        let schema = |first: &str, again: &str| {
+            format!(
+                r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{first}}},{{"name":"b","type":{again}}}]}}"#
+            )
+        };
+        let fixed = |size: u8| format!(r#"{{"type":"fixed","name":"F","size":{size}}}"#);
+        assert_eq!(
+            refused(&schema(&fixed(1), &fixed(2)), &[]),
+            "it defines F twice, and not alike"
+        );
+        Schema::parse(&schema(&fixed(1), &fixed(1)), &[]).unwrap();
+    }
+
+    #[test]
     fn what_is_no_schema_or_an_unreasonable_one_is_refused() {
         for text in [
             "",
@@ -476,6 +543,25 @@ mod tests {
             "\"nothing\"",
             "[\"int\",\"int\"]",
             "{\"type\":\"record\"}",
+            "7",
+            "\"True\"",
+            r#"{"items":"int"}"#,
+            r#"{"type":"array"}"#,
+            r#"{"type":"map"}"#,
+            r#"{"type":"enum","name":"E"}"#,
+            r#"{"type":"enum","name":"E","symbols":["A","A"]}"#,
+            r#"{"type":"enum","name":"E","symbols":["A B"]}"#,
+            r#"{"type":"enum","name":"E","symbols":["A"],"default":"B"}"#,
+            r#"["null",["int"]]"#,
+            r#"["int",{"type":"int","logicalType":"date"}]"#,
+            r#"[{"type":"array","items":"int"},{"type":"array","items":"long"}]"#,
+            r#"{"type":"fixed","name":"F","size":-1}"#,
+            r#"{"type":"fixed","name":"F","size":1.5}"#,
+            r#"{"type":"fixed","name":"F-G","size":1}"#,
+            r#"{"type":"fixed","name":"F","namespace":"a b","size":1}"#,
+            r#"{"type":"record","name":"R","fields":[{"name":"a-b","type":"int"}]}"#,
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}"#,
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":"F"}]}"#,
         ] {
             refused(text, &[]);
         }

@@ -9,6 +9,7 @@ use crate::record::{Items, Nested, Value};
 mod oracle;
 mod records;
 mod resolution;
+mod vectors;
 
 /// A value of either side, to compare.
 #[derive(Clone, Debug, PartialEq)]

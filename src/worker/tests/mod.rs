@@ -1,6 +1,7 @@
 //! The loop, against a scripted stream and a target in memory: what is committed is durable, whatever happens.
 
 mod catalog;
+mod expectations;
 mod plans;
 mod revision;
 mod routing;

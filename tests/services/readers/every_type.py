@@ -13,23 +13,59 @@ import sys
 
 ROWS = 500
 UTC = datetime.timezone.utc
-COLUMNS = {
-    "b": "boolean",
-    "i": "integer",
-    "l": "bigint",
-    "d": "double",
-    "dec": "decimal(38,10)",
-    "s": "varchar",
-    "bin": "varbinary",
-    "date": "date",
-    "t": "time",
-    "ms": "timestamp",
-    "us": "timestamp(6)",
-    "list": "array(array(bigint))",
-    "days": "array(date)",
-    "map": "map(varchar,double)",
-    "st": 'row("at" timestamp,"of" array(row("z" decimal(20,3),"bytes" varbinary)))',
-}
+KEYS = [f"k{n}" for n in range(9)]
+
+# A type is the name of a scalar, ("array", type), ("map", type) or ("row", {name: type}).
+SCALARS = [
+    "boolean",
+    "integer",
+    "bigint",
+    "double",
+    "decimal(38,10)",
+    "decimal(20,3)",
+    "decimal(9,9)",
+    "varchar",
+    "varbinary",
+    "date",
+    "time",
+    "timestamp",
+    "timestamp(6)",
+]
+
+
+def random_type(r, depth):
+    shape = r.choice(["scalar", "array", "map", "row"]) if depth > 0 else "scalar"
+    if shape == "scalar":
+        return r.choice(SCALARS)
+    if shape == "row":
+        return ("row", {f"f{n}": random_type(r, depth - 1) for n in range(r.randrange(1, 4))})
+    return (shape, random_type(r, depth - 1))
+
+
+def columns():
+    r = random.Random(5)
+    chosen = dict(zip("abcdefghijklm", SCALARS))
+    chosen |= {f"list_{name}": ("array", of) for name, of in zip("abcdefghijklm", SCALARS)}
+    chosen |= {f"map_{name}": ("map", of) for name, of in zip("abcdefghijklm", SCALARS)}
+    return chosen | {f"deep_{n}": random_type(r, 4) for n in range(24)}
+
+
+COLUMNS = columns()
+
+
+def name_of(kind):
+    """A type as a column's type is written."""
+    if isinstance(kind, str):
+        return kind
+    shape, of = kind
+    if shape == "row":
+        return "row(" + ",".join(f'"{name}" {name_of(part)}' for name, part in of.items()) + ")"
+    return f"map(varchar,{name_of(of)})" if shape == "map" else f"array({name_of(of)})"
+
+
+def digits_of(kind):
+    digits, scale = kind.removeprefix("decimal(").removesuffix(")").split(",")
+    return int(digits), int(scale)
 
 
 def date(r):
@@ -47,37 +83,40 @@ def exact(r, digits, scale):
         return decimal.Decimal(r.randrange(-(10**digits) + 1, 10**digits)).scaleb(-scale)
 
 
-def some(r, make, least=0, most=4):
-    return [make() if r.random() < 0.8 else None for _ in range(r.randrange(least, most))]
-
-
-def row(r):
+def scalar(r, kind):
+    if kind.startswith("decimal"):
+        return exact(r, *digits_of(kind))
     make = {
-        "b": lambda: r.random() < 0.5,
-        "i": lambda: r.randrange(-(2**31), 2**31),
-        "l": lambda: r.randrange(-(2**63), 2**63),
-        "d": lambda: r.choice([r.random(), r.uniform(-1e300, 1e300), float(r.randrange(2**53)), 5e-324]),
-        "dec": lambda: exact(r, 38, 10),
-        "s": lambda: "".join(chr(r.choice([r.randrange(128), r.randrange(0x20000, 0x20100)])) for _ in range(9)),
-        "bin": lambda: r.randbytes(r.randrange(9)),
+        "boolean": lambda: r.random() < 0.5,
+        "integer": lambda: r.randrange(-(2**31), 2**31),
+        "bigint": lambda: r.randrange(-(2**63), 2**63),
+        "double": lambda: r.choice([r.random(), r.uniform(-1e300, 1e300), float(r.randrange(2**53)), 5e-324]),
+        "varchar": lambda: "".join(chr(r.choice([r.randrange(128), r.randrange(0x20000, 0x20100)])) for _ in range(9)),
+        "varbinary": lambda: r.randbytes(r.randrange(9)),
         "date": lambda: date(r),
-        "t": lambda: (datetime.datetime.min + datetime.timedelta(microseconds=r.randrange(86_400_000_000))).time(),
-        "ms": lambda: point(r, 1000),
-        "us": lambda: point(r, 1),
-        "list": lambda: some(r, lambda: some(r, make["l"])),
-        "days": lambda: some(r, make["date"]),
-        "map": lambda: {f"k{n}": make["d"]() for n in r.sample(range(9), r.randrange(4))},
-        "st": lambda: {
-            "at": r.choice([None, make["ms"]()]),
-            "of": some(r, lambda: {"z": exact(r, 20, 3), "bytes": r.choice([None, make["bin"]()])}),
-        },
+        "time": lambda: (datetime.datetime.min + datetime.timedelta(microseconds=r.randrange(86_400_000_000))).time(),
+        "timestamp": lambda: point(r, 1000),
+        "timestamp(6)": lambda: point(r, 1),
     }
-    return {name: make[name]() if r.random() < 0.9 else None for name in COLUMNS}
+    return make[kind]()
+
+
+def value(r, kind, present=0.8):
+    if r.random() >= present:
+        return None
+    if isinstance(kind, str):
+        return scalar(r, kind)
+    shape, of = kind
+    if shape == "array":
+        return [value(r, of) for _ in range(r.randrange(4))]
+    if shape == "map":
+        return {key: value(r, of) for key in r.sample(KEYS, r.randrange(4))}
+    return {name: value(r, part) for name, part in of.items()}
 
 
 def rows():
     r = random.Random(4)
-    return [row(r) for _ in range(ROWS)]
+    return [{name: value(r, kind, 0.9) for name, kind in COLUMNS.items()} for _ in range(ROWS)]
 
 
 def plain(value):
@@ -104,67 +143,80 @@ def written(value):
 
 
 def make():
-    print(json.dumps(list(COLUMNS.items())))
+    print(json.dumps([(name, name_of(kind)) for name, kind in COLUMNS.items()]))
     for one in rows():
         print(written(plain(one)))
+
+
+def arrow(pa, kind):
+    """What pyarrow is to read a type as; maps as what has all keys there are."""
+    if isinstance(kind, tuple):
+        shape, of = kind
+        if shape == "array":
+            return pa.list_(arrow(pa, of))
+        parts = dict.fromkeys(KEYS, of) if shape == "map" else of
+        return pa.struct([(name, arrow(pa, part)) for name, part in parts.items()])
+    if kind.startswith("decimal"):
+        return pa.decimal128(*digits_of(kind))
+    return {
+        "boolean": pa.bool_(),
+        "integer": pa.int32(),
+        "bigint": pa.int64(),
+        "double": pa.float64(),
+        "timestamp": pa.timestamp("ms", tz="UTC"),
+        "timestamp(6)": pa.timestamp("us", tz="UTC"),
+    }.get(kind, pa.string())
+
+
+def found_value(kind, found, layout):
+    """A value that pyarrow has read, as it was made."""
+    if found is None:
+        return None
+    if isinstance(kind, tuple):
+        shape, of = kind
+        if shape == "array":
+            return [found_value(of, item, layout) for item in found]
+        parts = dict.fromkeys(KEYS, of) if shape == "map" else of
+        return {name: found_value(part, found[name], layout) for name, part in parts.items()}
+    if kind == "varbinary":
+        return base64.b64decode(found, validate=True)
+    if kind == "time":
+        return datetime.time.fromisoformat(found)
+    if kind == "date":
+        return datetime.datetime.strptime(found, "%Y%m%d" if layout == "rakam" else "%Y-%m-%d").date()
+    return found
+
+
+def wanted_value(kind, value):
+    """A value as it can be told from another: keys without a value are not."""
+    if value is None or isinstance(kind, str):
+        return value
+    shape, of = kind
+    if shape == "array":
+        return [wanted_value(of, item) for item in value]
+    parts = dict.fromkeys(KEYS, of) if shape == "map" else of
+    return {name: wanted_value(part, value.get(name)) for name, part in parts.items()}
 
 
 def check(layout, path):
     import pyarrow as pa
     import pyarrow.json
 
-    double = pa.struct([(f"k{n}", pa.float64()) for n in range(9)])
-    inner = pa.struct([("z", pa.decimal128(20, 3)), ("bytes", pa.string())])
-    fields = {
-        "b": pa.bool_(),
-        "i": pa.int32(),
-        "l": pa.int64(),
-        "d": pa.float64(),
-        "dec": pa.decimal128(38, 10),
-        "s": pa.string(),
-        "bin": pa.string(),
-        "date": pa.string(),
-        "t": pa.string(),
-        "ms": pa.timestamp("ms", tz="UTC"),
-        "us": pa.timestamp("us", tz="UTC"),
-        "list": pa.list_(pa.list_(pa.int64())),
-        "days": pa.list_(pa.string()),
-        "map": double,
-        "st": pa.struct([("at", pa.timestamp("ms", tz="UTC")), ("of", pa.list_(inner))]),
-    }
-    schema = pa.schema(list(fields.items()))
+    schema = pa.schema([(name, arrow(pa, kind)) for name, kind in COLUMNS.items()])
     if layout == "rakam":
         schema = pa.schema([("properties", pa.struct(schema))])
-    options = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    parse = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    read = pa.json.ReadOptions(block_size=1 << 24)
     with pa.input_stream(path, compression="gzip") as stream:
-        found = pa.json.read_json(stream, parse_options=options).to_pylist()
+        found = pa.json.read_json(stream, read_options=read, parse_options=parse).to_pylist()
     if layout == "rakam":
         found = [line["properties"] for line in found]
-
-    def day(text):
-        if text is None:
-            return None
-        if layout == "rakam":
-            return datetime.date(int(text[:4]), int(text[4:6]), int(text[6:]))
-        return datetime.date.fromisoformat(text)
-
-    def bytes_of(text):
-        return None if text is None else base64.b64decode(text, validate=True)
-
     wanted = rows()
     assert len(found) == len(wanted), (len(found), len(wanted))
     for one, other in zip(wanted, found, strict=True):
-        other["bin"] = bytes_of(other["bin"])
-        other["date"] = day(other["date"])
-        other["t"] = None if other["t"] is None else datetime.time.fromisoformat(other["t"])
-        other["days"] = other["days"] and [day(text) for text in other["days"]]
-        for item in (other["st"] or {}).get("of") or []:
-            if item is not None:
-                item["bytes"] = bytes_of(item["bytes"])
-        if other["map"] is not None:
-            other["map"] = {key: value for key, value in other["map"].items() if value is not None}
-        for name in COLUMNS:
-            assert one[name] == other[name], (name, one[name], other[name])
+        for name, kind in COLUMNS.items():
+            made, read = wanted_value(kind, one[name]), found_value(kind, other[name], layout)
+            assert made == read, (name, kind, made, read)
     print(len(found))
 
 

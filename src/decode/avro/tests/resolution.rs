@@ -184,6 +184,54 @@ fn fields_are_found_by_name_and_alias_and_filled_by_defaults() {
     assert_eq!(fields(&row), Plain::Object(expected));
 }
 
+/// Of these `apache-avro` refuses the whole schema: texts as defaults of fixed within a record, and a union's default that is of its
+/// second branch.
+#[test]
+fn defaults_that_apache_avro_refuses_are_taken() {
+    let reader = r#"{"type":"record","name":"R","fields":[
+        {"name":"r","type":{"type":"record","name":"In","fields":[
+            {"name":"x","type":{"type":"fixed","name":"F","size":2}},
+            {"name":"id","type":{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}},
+            {"name":"m","type":{"type":"fixed","name":"D","size":12,"logicalType":"duration"}}]},
+         "default":{"x":"\u00ff\u0001","id":"0123456789abcdef","m":"\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f"}},
+        {"name":"u","type":["null","string"],"default":"x"}]}"#;
+    let mut decoder = decoder(r#"{"type":"record","name":"R","fields":[]}"#, Some(reader));
+    let payload = framed(&[]);
+    let row = decoder.decode("t", Some(&payload), None).unwrap();
+    let id = "30313233-3435-3637-3839-616263646566";
+    let inner = [
+        ("x", Plain::Bytes(vec![0xff, 1])),
+        ("id", Plain::Text(id.into())),
+        ("m", Plain::Bytes((1..=12).collect())),
+    ];
+    let inner = inner.map(|(name, value)| (name.to_owned(), value));
+    let expected = [
+        ("r".to_owned(), Plain::Object(inner.into())),
+        ("u".to_owned(), Plain::Text("x".into())),
+    ];
+    assert_eq!(fields(&row), Plain::Object(expected.into()));
+}
+
+/// A default that is not of its type is of no consequence to a writer; a reader's makes records bad that lack the field.
+#[test]
+fn a_default_that_is_none_spoils_only_what_needs_it() {
+    let schema =
+        r#"{"type":"record","name":"R","fields":[{"name":"f","type":"int","default":"x"}]}"#;
+    let payload = framed(b"\x02");
+    let mut written = decoder(schema, None);
+    let row = written.decode("t", Some(&payload), None).unwrap();
+    assert_eq!(
+        fields(&row),
+        Plain::Object([("f".into(), Plain::Long(1))].into())
+    );
+    let empty = r#"{"type":"record","name":"R","fields":[]}"#;
+    let why = bad(&mut decoder(empty, Some(schema)), &framed(&[])).to_string();
+    assert!(
+        why.contains("the default of field f is not of its type"),
+        "{why}"
+    );
+}
+
 #[test]
 fn records_of_another_name_and_fields_without_default_are_refused_with_the_reason() {
     let writer = r#"{"type":"record","name":"A","fields":[]}"#;
