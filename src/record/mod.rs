@@ -5,7 +5,9 @@
 mod row;
 
 pub use alluvium_target::{Partition, Position, Span, SpanStart, Table, dead_letters};
-pub use row::{Cell, Container, Field, Items, Nested, Opened, Piece, Row, RowBuffer, Value};
+pub use row::{
+    Cell, Container, Entry, Field, Items, Nested, Opened, Piece, Row, RowBuffer, Stretch, Value,
+};
 
 /// One message of a stream, borrowed from the client that received it.
 #[derive(Clone, Copy, Debug)]

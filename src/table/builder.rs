@@ -10,7 +10,7 @@ use super::column::{self, Blank, Column, Outcome};
 use super::infer::infer;
 use super::misfits::{self, Misfits};
 use super::{ColumnSettings, ColumnType, MAX_COLUMNS, MAX_NAME, MISFIT};
-use crate::record::{Row, Value};
+use crate::record::{Entry, Row, Value};
 
 /// Memory is counted anew after that many bytes of rows.
 const COUNT_EVERY: usize = 64 * 1024;
@@ -115,13 +115,13 @@ impl TableBuilder {
             self.numbering = row.numbering();
             self.by_number.clear();
         }
-        for (place, (number, value)) in row.values().enumerate() {
-            if matches!(value, Value::Null) {
+        for (place, entry) in row.entries().enumerate() {
+            if entry.is_null() {
                 continue;
             }
-            match self.column_by_number(number) {
-                Some(at) => self.append_to(at, &value),
-                None => self.append_by_name(number, row.name(place), &value),
+            let column = self.column_by_number(entry.number());
+            if column.is_none_or(|at| !self.columns[at].append_plain(self.rows, entry)) {
+                self.append_value(column, row.name(place), entry);
             }
         }
         self.rows += 1;
@@ -181,7 +181,16 @@ impl TableBuilder {
         (at != NO_COLUMN).then_some(at as usize)
     }
 
-    #[inline]
+    /// Takes a field that `column` does not take as it lies, or whose column is not known by the number of its name.
+    #[inline(never)]
+    fn append_value(&mut self, column: Option<usize>, name: &str, entry: Entry<'_, '_>) {
+        let value = entry.value();
+        match column {
+            Some(at) => self.append_to(at, &value),
+            None => self.append_by_name(entry.number(), name, &value),
+        }
+    }
+
     fn append_to(&mut self, at: usize, value: &Value<'_>) {
         let outcome = self.columns[at].append(self.rows, value);
         if outcome != Outcome::Kept {
@@ -201,7 +210,6 @@ impl TableBuilder {
     }
 
     /// Takes a field by its name, whose column is found by its number from now on.
-    #[inline(never)]
     fn append_by_name(&mut self, number: Option<u32>, name: &str, value: &Value<'_>) {
         let at = match self.by_name.get(name) {
             Some(&at) => at as usize,
