@@ -1,7 +1,8 @@
-//! Avro events to rows: what a record costs.
+//! Avro events to rows and to record batches: what a record costs at each step.
 //!
 //! The events are about 213 bytes and have 13 to 18 fields: 13, and up to five that may be null. `cargo bench --bench avro`
-//! prints the time for [`RECORDS`] of them; the counter is records per second. The second line has three schemas, one record after the other.
+//! prints the time for [`RECORDS`] of them; the counter is records per second, on one core. Lines with a 3 have three schemas, one record
+//! after the other.
 
 #![expect(
     clippy::expect_used,
@@ -14,11 +15,14 @@ use std::sync::Arc;
 use alluvium::decode::avro::{
     AvroDecoder, AvroSettings, Collection, Encoding, Found, Schema, SchemaId, Schemas,
 };
+use alluvium::table::{ColumnSettings, Objects, TableBuilder, UserType, Zone};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
 /// Records per measured round.
 const RECORDS: usize = 20_000;
+/// Rows per batch.
+const BATCH: usize = 4_000;
 
 fn main() {
     let events = events(1);
@@ -39,6 +43,37 @@ fn decode(bencher: Bencher<'_, '_>, schemas: u8) {
         }
         fields
     });
+}
+
+#[divan::bench(args = [1, 3])]
+fn decode_append_finish(bencher: Bencher<'_, '_>, schemas: u8) {
+    let events = events(schemas);
+    let mut decoder = decoder();
+    let mut table = builder();
+    // A batch is dropped when the next one is whole, as if it were written meanwhile.
+    let mut batch = None;
+    bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| {
+        for event in &events {
+            let row = decoder.decode("events", Some(event), None).expect("valid");
+            table.append(&row);
+            if table.rows() == BATCH {
+                batch = divan::black_box(Some(table.finish()));
+            }
+        }
+    });
+    drop(batch);
+}
+
+fn builder() -> TableBuilder {
+    let settings = Arc::new(ColumnSettings {
+        checkpoint_field: "_shard_time".into(),
+        time_field: "_time".into(),
+        user_field: "_user".into(),
+        user_type: UserType::String,
+        zone: Zone::UTC,
+        objects: Objects::Map,
+    });
+    TableBuilder::new(&settings, 1_700_000_000_000)
 }
 
 #[derive(Debug)]

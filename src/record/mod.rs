@@ -9,7 +9,9 @@ pub use alluvium_target::{Partition, Position, Span, SpanStart, Table, dead_lett
 #[cfg(test)]
 pub(crate) use column_type::tests::types;
 pub use column_type::{ColumnType, UnknownType};
-pub use row::{Cell, Container, Field, Items, Nested, Opened, Piece, Row, RowBuffer, Value};
+pub use row::{
+    Cell, Container, Entry, Field, Items, Nested, Opened, Piece, Row, RowBuffer, Stretch, Value,
+};
 
 /// One message of a stream, borrowed from the client that received it.
 #[derive(Clone, Copy, Debug)]

@@ -6,12 +6,16 @@
 
 mod buffer;
 mod cell;
+mod entry;
 mod nested;
+mod stretch;
 mod text;
 
 pub use buffer::RowBuffer;
 pub use cell::{Cell, Container, Opened, Piece};
+pub use entry::Entry;
 pub use nested::{Items, Nested};
+pub use stretch::Stretch;
 
 use super::ColumnType;
 
@@ -68,6 +72,16 @@ impl<'a> Row<'a> {
     #[inline]
     pub fn values(&self) -> impl ExactSizeIterator<Item = (Option<u32>, Value<'a>)> + use<'a> {
         self.buffer.values(self.payload)
+    }
+
+    /// The fields by their places in the row, in the order of the record: what [`values`](Self::values) gives, for those
+    /// who need few of them as a [`Value`].
+    #[inline]
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_, 'a>> {
+        self.buffer
+            .slots()
+            .iter()
+            .map(|slot| Entry::new(self, slot))
     }
 
     /// The value of the field `name`. `place` is where it was last, and is kept there: records of one kind have it in one place.

@@ -11,7 +11,7 @@ use super::column::{self, Blank, Column, Outcome};
 use super::infer::infer;
 use super::misfits::{self, Misfits};
 use super::{ColumnSettings, ColumnType, MAX_COLUMNS, MAX_NAME, MISFIT, Rules};
-use crate::record::{Row, Value};
+use crate::record::{Entry, Row, Value};
 
 /// Memory is counted anew after that many bytes of rows.
 const COUNT_EVERY: usize = 64 * 1024;
@@ -143,9 +143,9 @@ impl TableBuilder {
             return undecided;
         }
         self.follow(row);
-        for (place, (number, value)) in row.values().enumerate() {
-            if !matches!(value, Value::Null) && self.column_by_number(number).is_none() {
-                self.note_undecided(row, place, &value, &mut undecided);
+        for (place, entry) in row.entries().enumerate() {
+            if !entry.is_null() && self.column_by_number(entry.number()).is_none() {
+                self.note_undecided(row, place, &entry.value(), &mut undecided);
             }
         }
         undecided
@@ -205,13 +205,13 @@ impl TableBuilder {
             self.count();
         }
         self.follow(row);
-        for (place, (number, value)) in row.values().enumerate() {
-            if matches!(value, Value::Null) {
+        for (place, entry) in row.entries().enumerate() {
+            if entry.is_null() {
                 continue;
             }
-            match self.column_by_number(number) {
-                Some(at) => self.append_to(at, &value),
-                None => self.append_by_name(number, row, place, &value),
+            let column = self.column_by_number(entry.number());
+            if column.is_none_or(|at| !self.columns[at].append_plain(self.rows, entry)) {
+                self.append_value(column, row, place, entry);
             }
         }
         if self
@@ -273,7 +273,22 @@ impl TableBuilder {
         (at != NO_COLUMN).then_some(at as usize)
     }
 
-    #[inline]
+    /// Takes a field that `column` does not take as it lies, or whose column is not known by the number of its name.
+    #[inline(never)]
+    fn append_value(
+        &mut self,
+        column: Option<usize>,
+        row: &Row<'_>,
+        place: usize,
+        entry: Entry<'_, '_>,
+    ) {
+        let value = entry.value();
+        match column {
+            Some(at) => self.append_to(at, &value),
+            None => self.append_by_name(entry.number(), row, place, &value),
+        }
+    }
+
     fn append_to(&mut self, at: usize, value: &Value<'_>) {
         let outcome = self.columns[at].append(self.rows, value);
         if outcome != Outcome::Kept {
@@ -292,7 +307,6 @@ impl TableBuilder {
         }
     }
 
-    /// Takes a field by its name, whose column is found by its number from now on.
     /// Takes a field by its name, whose column is found by its number from now on.
     #[inline(never)]
     fn append_by_name(

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType,
-};
-use arrow_array::{ArrayRef, BinaryArray, BooleanArray, PrimitiveArray, StringArray};
-use arrow_buffer::{BooleanBufferBuilder, NullBuffer, NullBufferBuilder, ScalarBuffer};
-
+mod bits;
 mod blank;
+mod finish;
 mod nested;
+mod plain;
+mod room;
 mod text;
 
+use self::bits::{Bits, Validity};
 pub(super) use self::blank::Blank;
+pub(super) use self::finish::timestamps;
 use self::nested::{List, Map, Struct};
 pub(super) use self::text::Text;
 use super::fit::{self, Fit, Integer};
@@ -66,7 +65,7 @@ pub(super) struct Column {
     pub(super) name: Arc<str>,
     store: Store,
     /// One entry for each row up to the last one that has a value.
-    nulls: NullBufferBuilder,
+    nulls: Validity,
     /// Whether the type was given, so that it must not change.
     fixed: bool,
     /// Rows and bytes of text in the last batch: what the next one will likely need.
@@ -75,7 +74,7 @@ pub(super) struct Column {
 
 #[derive(Debug)]
 enum Store {
-    Boolean(BooleanBufferBuilder),
+    Boolean(Bits),
     Int32(Vec<i32>),
     /// `exact`: a double holds every value of the span so far.
     Int64 {
@@ -102,7 +101,7 @@ enum Store {
 impl Store {
     fn new(kind: &ColumnType, fixed: bool, rules: Rules) -> Self {
         match kind {
-            ColumnType::Boolean => Self::Boolean(BooleanBufferBuilder::new(0)),
+            ColumnType::Boolean => Self::Boolean(Bits::default()),
             ColumnType::Integer => Self::Int32(Vec::new()),
             ColumnType::Bigint => Self::Int64 {
                 values: Vec::new(),
@@ -131,7 +130,7 @@ impl Column {
         Self {
             name: name.into(),
             store: Store::new(kind, fixed, rules),
-            nulls: NullBufferBuilder::new(0),
+            nulls: Validity::default(),
             fixed,
             expected: (0, 0),
         }
@@ -208,7 +207,7 @@ impl Column {
             },
             Store::Boolean(values) => match fit::boolean(value) {
                 Some(value) => {
-                    values.append(value);
+                    values.push(value);
                     true
                 }
                 None => return Outcome::Misfit,
@@ -223,7 +222,7 @@ impl Column {
             },
             _ => return self.append_other(value),
         };
-        self.nulls.append_non_null();
+        self.nulls.push();
         if kept { Outcome::Kept } else { Outcome::Misfit }
     }
 
@@ -259,7 +258,7 @@ impl Column {
             _ => None,
         };
         if fit.is_some() {
-            self.nulls.append_non_null();
+            self.nulls.push();
         }
         fit.unwrap_or(Outcome::Misfit)
     }
@@ -273,7 +272,7 @@ impl Column {
         match fit::made_text(value) {
             Some(made) if text.has_room(made.len()) => {
                 text.push(made.as_bytes());
-                self.nulls.append_non_null();
+                self.nulls.push();
                 Outcome::Kept
             }
             _ => Outcome::Misfit,
@@ -294,147 +293,8 @@ impl Column {
         let mut doubles: Vec<f64> = values.iter().map(|value| *value as f64).collect();
         doubles.push(double);
         self.store = Store::Float64(doubles);
-        self.nulls.append_non_null();
+        self.nulls.push();
         outcome
-    }
-
-    /// Makes null what rows before `row` have no value.
-    fn fill_to(&mut self, row: usize) {
-        if self.nulls.len() < row {
-            self.fill(row);
-        }
-    }
-
-    /// Gives the rows up to `row` that have no value a null.
-    #[cold]
-    fn fill(&mut self, row: usize) {
-        let missing = row - self.nulls.len();
-        if self.nulls.is_empty() {
-            self.expect(row);
-        }
-        self.nulls.append_n_nulls(missing);
-        match &mut self.store {
-            Store::Boolean(values) => values.append_n(missing, false),
-            Store::Int32(values) | Store::Date32(values) => values.resize(row, 0),
-            Store::Int64 { values, .. }
-            | Store::Timestamp(values, _)
-            | Store::Micros(values, _)
-            | Store::Time(values) => values.resize(row, 0),
-            Store::Float64(values) => values.resize(row, 0.0),
-            Store::Decimal { values, .. } => values.resize(row, 0),
-            Store::Utf8(text) | Store::Binary(text) => text.fill(row),
-            Store::List(list) => list.fill(row),
-            Store::Map(map) => map.fill(row),
-            // Fields are filled when they get their next value.
-            Store::Struct(_) => {}
-        }
-    }
-
-    /// Makes room for what the last batch needed, at least `row` rows.
-    pub(super) fn expect(&mut self, row: usize) {
-        let (rows, bytes) = self.expected;
-        if rows == 0 {
-            return;
-        }
-        let rows = row.max(rows);
-        match &mut self.store {
-            Store::Boolean(values) => values.reserve(rows),
-            Store::Int32(values) | Store::Date32(values) => values.reserve(rows),
-            Store::Int64 { values, .. }
-            | Store::Timestamp(values, _)
-            | Store::Micros(values, _)
-            | Store::Time(values) => values.reserve(rows),
-            Store::Float64(values) => values.reserve(rows),
-            Store::Decimal { values, .. } => values.reserve(rows),
-            Store::Utf8(text) | Store::Binary(text) => text.reserve(rows, bytes + bytes / 8),
-            Store::List(list) => list.expect(rows),
-            Store::Map(map) => map.expect(rows),
-            Store::Struct(fields) => fields.expect(row),
-        }
-    }
-
-    /// Takes the column of a batch of so many rows.
-    pub(super) fn finish(&mut self, rows: usize, blank: &mut Blank) -> ArrayRef {
-        if self.nulls.is_empty() {
-            self.expected = (0, 0);
-            self.release();
-            return blank.array(&self.kind(), rows);
-        }
-        self.fill_to(rows);
-        self.expected = (rows, self.text_len());
-        let nulls = self.nulls.finish();
-        match &mut self.store {
-            Store::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
-            Store::Int32(values) => primitive::<Int32Type>(values, nulls),
-            Store::Int64 { values, .. } => primitive::<Int64Type>(values, nulls),
-            Store::Float64(values) => primitive::<Float64Type>(values, nulls),
-            Store::Date32(values) => primitive::<Date32Type>(values, nulls),
-            Store::Timestamp(values, _) => timestamps(std::mem::take(values).into(), nulls),
-            Store::Time(values) => primitive::<Time64MicrosecondType>(values, nulls),
-            Store::Micros(values, _) => micros(std::mem::take(values).into(), nulls),
-            Store::Decimal { values, of } => decimals(std::mem::take(values).into(), nulls, *of),
-            Store::Utf8(text) => {
-                let (offsets, bytes) = text.finish();
-                Arc::new(StringArray::new(offsets, bytes, nulls))
-            }
-            Store::Binary(text) => {
-                let (offsets, bytes) = text.finish();
-                Arc::new(BinaryArray::new(offsets, bytes, nulls))
-            }
-            Store::List(list) => list.finish(nulls, blank),
-            Store::Map(map) => map.finish(nulls, blank),
-            Store::Struct(fields) => fields.finish(rows, nulls, blank),
-        }
-    }
-
-    /// Gives back the room made for values that did not come.
-    fn release(&mut self) {
-        match &mut self.store {
-            Store::Boolean(values) => *values = BooleanBufferBuilder::new(0),
-            Store::Int32(values) | Store::Date32(values) => values.shrink_to_fit(),
-            Store::Int64 { values, .. }
-            | Store::Timestamp(values, _)
-            | Store::Micros(values, _)
-            | Store::Time(values) => values.shrink_to_fit(),
-            Store::Float64(values) => values.shrink_to_fit(),
-            Store::Decimal { values, .. } => values.shrink_to_fit(),
-            Store::Utf8(text) | Store::Binary(text) => *text = Text::default(),
-            Store::List(list) => list.release(),
-            Store::Map(map) => map.release(),
-            Store::Struct(fields) => fields.release(),
-        }
-    }
-
-    /// Bytes allocated.
-    pub(super) fn memory(&self) -> usize {
-        let values = match &self.store {
-            Store::Boolean(values) => values.capacity() / 8,
-            Store::Int32(values) | Store::Date32(values) => values.capacity() * size_of::<i32>(),
-            Store::Int64 { values, .. }
-            | Store::Timestamp(values, _)
-            | Store::Micros(values, _)
-            | Store::Time(values) => values.capacity() * size_of::<i64>(),
-            Store::Float64(values) => values.capacity() * size_of::<f64>(),
-            Store::Decimal { values, .. } => values.capacity() * size_of::<i128>(),
-            Store::Utf8(text) | Store::Binary(text) => text.memory(),
-            Store::List(list) => list.memory(),
-            Store::Map(map) => map.memory(),
-            Store::Struct(fields) => fields.memory(),
-        };
-        // The name is also a key of an index of names.
-        size_of::<Self>() + 2 * self.name.len() + self.nulls.allocated_size() + values
-    }
-
-    /// Bytes of text in this batch, or elements of lists and maps if they are more: neither may be more than an
-    /// offset of Arrow can say.
-    pub(super) fn text_len(&self) -> usize {
-        match &self.store {
-            Store::Utf8(text) | Store::Binary(text) => text.text_len(),
-            Store::List(list) => list.text_len(),
-            Store::Map(map) => map.text_len(),
-            Store::Struct(fields) => fields.text_len(),
-            _ => 0,
-        }
     }
 }
 
@@ -452,34 +312,4 @@ fn put<T>(values: &mut Vec<T>, fit: Fit<T>) -> Option<Outcome> {
     };
     values.push(value);
     Some(Outcome::new(false, misfit))
-}
-
-fn primitive<T: ArrowPrimitiveType>(
-    values: &mut Vec<T::Native>,
-    nulls: Option<NullBuffer>,
-) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(
-        std::mem::take(values).into(),
-        nulls,
-    ))
-}
-
-pub(super) fn timestamps(values: ScalarBuffer<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
-    let array = PrimitiveArray::<TimestampMillisecondType>::new(values, nulls);
-    Arc::new(array.with_timezone("UTC"))
-}
-
-fn micros(values: ScalarBuffer<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
-    let array = PrimitiveArray::<TimestampMicrosecondType>::new(values, nulls);
-    Arc::new(array.with_timezone("UTC"))
-}
-
-fn decimals(
-    values: ScalarBuffer<i128>,
-    nulls: Option<NullBuffer>,
-    (precision, scale): (u8, u8),
-) -> ArrayRef {
-    let kind = ColumnType::Decimal { precision, scale };
-    let array = PrimitiveArray::<Decimal128Type>::new(values, nulls);
-    Arc::new(array.with_data_type(kind.data_type()))
 }

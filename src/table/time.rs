@@ -30,6 +30,32 @@ pub(super) fn date(text: &str) -> Option<i32> {
     cursor.0.is_empty().then_some(days)
 }
 
+/// Milliseconds since the epoch of a real time written as `yyyy-MM-ddTHH:mm:ss.SSSZ`, the way most are.
+#[inline]
+pub(super) fn utc_millis(text: &[u8]) -> Option<i64> {
+    const LEAST: [u8; 24] = *b"0000-00-00T00:00:00.000Z";
+    const MOST: [u8; 24] = *b"9999-99-99T99:99:99.999Z";
+    let text: &[u8; 24] = text.try_into().ok()?;
+    let mut digits = [0; 24];
+    let mut wrong = false;
+    for at in 0..24 {
+        digits[at] = text[at].wrapping_sub(LEAST[at]);
+        wrong |= digits[at] > MOST[at] - LEAST[at];
+    }
+    let number = |places: std::ops::Range<usize>| {
+        let digits = digits[places].iter();
+        digits.fold(0, |number, digit| number * 10 + i32::from(*digit))
+    };
+    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+    let (hour, minute, second) = (number(11..13), number(14..16), number(17..19));
+    if wrong || !is_real(year, month, day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let seconds = i64::from(days_of(year, month, day)) * 86_400
+        + i64::from((hour * 60 + minute) * 60 + second);
+    Some(seconds * 1000 + i64::from(number(20..23)))
+}
+
 /// The time of day `HH:mm[:ss[.S…]]`, since midnight.
 pub(super) fn time_of_day(text: &str) -> Option<Timestamp> {
     let mut cursor = Cursor(text.as_bytes());
@@ -124,8 +150,7 @@ impl Cursor<'_> {
         let month = self.pass(b'-').then(|| self.number(1, 2)).flatten()?;
         let day = self.pass(b'-').then(|| self.number(1, 2)).flatten()?;
         let padded = before - self.0.len() == 10;
-        let real = (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day);
-        real.then(|| (days_of(year, month, day), padded))
+        is_real(year, month, day).then(|| (days_of(year, month, day), padded))
     }
 
     /// The time of day, fields of at least so many digits.
@@ -180,6 +205,10 @@ impl Cursor<'_> {
     }
 }
 
+fn is_real(year: i32, month: i32, day: i32) -> bool {
+    (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day)
+}
+
 fn days_of_month(year: i32, month: i32) -> i32 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -197,4 +226,36 @@ fn days_of(year: i32, month: i32, day: i32) -> i32 {
     let leap_days = march_year / 4 - march_year / 100 + march_year / 400;
     const EPOCH: i32 = 719_468 + 146_097;
     march_year * 365 + leap_days + day_of_year - EPOCH
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_usual_form_is_read_as_any_form_is(
+            date in (0..10_000, 0..14, 0..33),
+            time in (0..26, 0..62, 0..62, 0..1000),
+            changed in proptest::option::of((0..24usize, 0x20..0x7fu8)),
+        ) {
+            let (year, month, day) = date;
+            let (hour, minute, second, millis) = time;
+            let mut text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+            ).into_bytes();
+            if let Some((at, byte)) = changed {
+                text[at] = byte;
+            }
+            let quick = utc_millis(&text);
+            let text = String::from_utf8(text).unwrap();
+            let slow = timestamp(&text, Zone::UTC).filter(Timestamp::is_millis);
+            let slow = slow.map(|time| time.micros / 1000);
+            if changed.is_none() || quick.is_some() {
+                prop_assert_eq!(quick, slow, "{}", text);
+            }
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::record::Stretch;
+
 /// What is wrong with the bytes, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -29,6 +31,9 @@ impl fmt::Display for Fault {
         write!(out, " at byte {}", self.at)
     }
 }
+
+/// What is wrong with such bytes.
+pub(super) const NOT_TEXT: &str = "a string that is not UTF-8";
 
 /// Boxed, so that what was read comes back in registers.
 pub(super) type Read<T> = Result<T, Box<Fault>>;
@@ -63,6 +68,17 @@ impl<'a> Cursor<'a> {
     #[cold]
     pub(super) fn broken<T>(&self, what: &'static str) -> Read<T> {
         self.fault(What::Broken(what))
+    }
+
+    /// As [`Cursor::broken`], of what began at `at`.
+    #[cold]
+    pub(super) fn broken_at<T>(&self, at: usize, what: &'static str) -> Read<T> {
+        Cursor { at, ..*self }.broken(what)
+    }
+
+    /// Goes to a place that was passed.
+    pub(super) fn go_back(&mut self, at: usize) {
+        self.at = at;
     }
 
     /// The next `len` bytes.
@@ -128,10 +144,10 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(super) fn int(&mut self) -> Read<i64> {
-        let start = *self;
+        let start = self.at;
         let value = self.long()?;
         if i32::try_from(value).is_err() {
-            return start.broken("an int of more than 32 bits");
+            return self.broken_at(start, "an int of more than 32 bits");
         }
         Ok(value)
     }
@@ -139,20 +155,31 @@ impl<'a> Cursor<'a> {
     /// A length and so many bytes.
     #[inline]
     pub(super) fn bytes(&mut self) -> Read<&'a [u8]> {
-        let start = *self;
-        let len = self.long()?;
-        match usize::try_from(len) {
-            Ok(len) => self.take(len),
-            Err(_) => start.broken("a negative length"),
+        let Stretch { rest, len } = self.stretch()?;
+        Ok(&rest[..len])
+    }
+
+    /// As [`Cursor::bytes`], with what is behind them.
+    #[inline]
+    pub(super) fn stretch(&mut self) -> Read<Stretch<'a>> {
+        let start = self.at;
+        let Ok(len) = usize::try_from(self.long()?) else {
+            return self.broken_at(start, "a negative length");
+        };
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if len > rest.len() {
+            return self.fault(What::Truncated);
         }
+        self.at += len;
+        Ok(Stretch { rest, len })
     }
 
     /// As [`Cursor::bytes`], in UTF-8.
     #[inline]
     pub(super) fn text(&mut self) -> Read<&'a str> {
-        let start = *self;
+        let start = self.at;
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).or_else(|_| start.broken("a string that is not UTF-8"))
+        std::str::from_utf8(bytes).or_else(|_| self.broken_at(start, NOT_TEXT))
     }
 
     /// The head of a block: how many items it has.

@@ -2,13 +2,15 @@
 //!
 //! Nothing is allocated for a record but what its row keeps. Calls nest as deep as the schema does, which is bounded; how many items a
 //! record has is bounded here, because items may take no bytes at all.
+//!
+//! Whether strings are UTF-8 is asked once for all of a record. A record with anything wrong is read again, string by string, to tell
+//! what comes first.
 
-use std::fmt::Write;
-
-use super::cursor::{Cursor, Read, What};
+use super::bytes::{unscaled, uuid};
+use super::cursor::{Cursor, NOT_TEXT, Read, What};
 use super::program::{At, Constant, Node, Program, RecordPlan, Step};
 use super::schema::{Content, Sense};
-use crate::record::{Cell, Container, Piece, RowBuffer};
+use crate::record::{Cell, Container, Piece, RowBuffer, Stretch};
 
 /// Items of all arrays and maps of a record, and fields of the records in them, at most.
 pub(super) const MAX_ITEMS: u32 = 262_144;
@@ -30,23 +32,49 @@ pub(super) struct Run<'a, 'b, 'c> {
     pub(super) cursor: Cursor<'c>,
     buffer: &'b mut RowBuffer,
     items_left: u32,
+    /// Whether each string is looked at on its own.
+    strict: bool,
 }
 
 impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
     /// Begins a row of what is at `cursor`.
     pub(super) fn new(program: &'a Program, cursor: Cursor<'c>, buffer: &'b mut RowBuffer) -> Self {
-        buffer.begin(program.text.len(), program.numbering.0);
         Self {
             program,
             cursor,
             buffer,
             items_left: MAX_ITEMS,
+            strict: false,
         }
     }
 
     /// Reads the row's fields. Gives what the record is called by its writer.
     #[inline]
     pub(super) fn row(&mut self, extent: Extent) -> Read<&'a str> {
+        let start = self.cursor.at();
+        match self.attempt(extent) {
+            Ok(name) if self.buffer.prove() => Ok(name),
+            _ => self.strictly(start, extent),
+        }
+    }
+
+    #[cold]
+    fn strictly(&mut self, start: usize, extent: Extent) -> Read<&'a str> {
+        self.cursor.go_back(start);
+        self.items_left = MAX_ITEMS;
+        self.strict = true;
+        let name = self.attempt(extent)?;
+        match self.buffer.prove() {
+            true => Ok(name),
+            false => self.not_text(start),
+        }
+    }
+
+    #[inline]
+    fn attempt(&mut self, extent: Extent) -> Read<&'a str> {
+        self.buffer
+            .begin(self.program.text.len(), self.program.numbering.0);
+        self.buffer.begin_bytes();
         match *self.branch(self.program.root)? {
             Node::Record(at) => {
                 let plan = &self.program.records[at as usize];
@@ -100,11 +128,15 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
         let mut node = &program.nodes[at as usize];
         // A union holds no union, but one that was resolved may.
         while let Node::Union(start, len) = node {
-            let before = self.cursor;
+            let before = self.cursor.at();
             let branch = self.cursor.long()?;
             let branch = match u32::try_from(branch) {
                 Ok(branch) if branch < *len => program.branches[(start + branch) as usize],
-                _ => return before.broken("a branch that the union does not have"),
+                _ => {
+                    return self
+                        .cursor
+                        .broken_at(before, "a branch that the union does not have");
+                }
             };
             node = &program.nodes[branch as usize];
         }
@@ -156,10 +188,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
     fn scalar(&mut self, node: &Node, cell: &mut Cell) -> Read<()> {
         match *node {
             Node::Null => {}
-            Node::Text => {
-                let text = self.cursor.text()?;
-                *cell = self.text(text);
-            }
+            Node::Text => *cell = Cell::str(self.text()?),
             Node::Whole { int, sense } => {
                 let value = self.whole(int)?;
                 *cell = whole(sense, value);
@@ -206,9 +235,23 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
         })
     }
 
+    /// Keeps the string that is next.
     #[inline]
-    fn text(&mut self, text: &str) -> Cell {
-        Cell::str(self.buffer.write(|out| out.push_str(text)).0)
+    fn text(&mut self) -> Read<Piece> {
+        let before = self.cursor.at();
+        let text = self.cursor.stretch()?;
+        if self.strict && std::str::from_utf8(text.bytes()).is_err() {
+            return self.not_text(before);
+        }
+        match self.buffer.write_bytes(text) {
+            Some(piece) => Ok(piece),
+            None => self.not_text(before),
+        }
+    }
+
+    #[cold]
+    fn not_text<T>(&self, at: usize) -> Read<T> {
+        self.cursor.broken_at(at, NOT_TEXT)
     }
 
     #[inline]
@@ -222,19 +265,23 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
 
     #[inline]
     fn boolean(&mut self) -> Read<bool> {
-        let before = self.cursor;
+        let before = self.cursor.at();
         match self.cursor.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
-            _ => before.broken("a boolean that is neither 0 nor 1"),
+            _ => self
+                .cursor
+                .broken_at(before, "a boolean that is neither 0 nor 1"),
         }
     }
 
     fn symbol(&mut self, len: u32) -> Read<u32> {
-        let before = self.cursor;
+        let before = self.cursor.at();
         match u32::try_from(self.cursor.int()?) {
             Ok(at) if at < len => Ok(at),
-            _ => before.broken("a symbol that the enum does not have"),
+            _ => self
+                .cursor
+                .broken_at(before, "a symbol that the enum does not have"),
         }
     }
 
@@ -255,8 +302,8 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
             },
             Content::Uuid => match <[u8; 16]>::try_from(bytes) {
                 Ok(bytes) => {
-                    let (piece, ()) = self.buffer.write(|out| uuid(bytes, out));
-                    Ok(Cell::str(piece))
+                    let piece = self.buffer.write_bytes(Stretch::of(&uuid(bytes)));
+                    Ok(piece.map_or(Cell::NULL, Cell::str))
                 }
                 Err(_) => self
                     .cursor
@@ -275,8 +322,7 @@ impl<'a, 'b, 'c> Run<'a, 'b, 'c> {
             }
             Node::Map(values) => {
                 self.blocks(|run| {
-                    let key = run.cursor.text()?;
-                    let (key, ()) = run.buffer.write(|out| out.push_str(key));
+                    let key = run.text()?;
                     run.item(values, Some(key))
                 })?;
                 Container::Map
@@ -404,54 +450,5 @@ fn whole(sense: Sense, value: i64) -> Cell {
         },
         Sense::TimeMillis => Cell::time(value.saturating_mul(1000)),
         Sense::TimeMicros => Cell::time(value),
-    }
-}
-
-/// A number in two's complement, the highest byte first, if it has no more than 38 digits.
-fn unscaled(bytes: &[u8]) -> Option<i128> {
-    const MAX: i128 = 10_i128.pow(38) - 1;
-    let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
-    let sign = if negative { 0xff } else { 0 };
-    let start = bytes.len().saturating_sub(16);
-    let (high, low) = bytes.split_at(start);
-    if high.iter().any(|byte| *byte != sign) {
-        return None;
-    }
-    let mut word = [sign; 16];
-    word[16 - low.len()..].copy_from_slice(low);
-    let value = i128::from_be_bytes(word);
-    // Behind bytes of the sign there must be a number of that sign.
-    ((value < 0) == negative && (-MAX..=MAX).contains(&value)).then_some(value)
-}
-
-fn uuid(bytes: [u8; 16], out: &mut String) {
-    for (at, byte) in bytes.iter().enumerate() {
-        let dash = if matches!(at, 4 | 6 | 8 | 10) {
-            "-"
-        } else {
-            ""
-        };
-        let _ = write!(out, "{dash}{byte:02x}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_are_twos_complement_of_any_length() {
-        assert_eq!(unscaled(&[]), Some(0));
-        assert_eq!(unscaled(&[0xff]), Some(-1));
-        assert_eq!(unscaled(&[0x00, 0xff]), Some(255));
-        let mut long = [0xff; 20];
-        long[19] = 0x85;
-        assert_eq!(unscaled(&long), Some(-123));
-        long[3] = 0x7f;
-        assert_eq!(unscaled(&long), None);
-        let mut other_sign = [0xff; 17];
-        other_sign[1] = 0x7f;
-        assert_eq!(unscaled(&other_sign), None);
-        assert_eq!(unscaled(&[0x7f; 16]), None, "39 digits");
     }
 }

@@ -7,6 +7,7 @@
 //! A row's fields are those of the record, or of the reader's schema, under their own names. Values have the types the schema gives
 //! them; records within are objects.
 
+mod bytes;
 mod canonical;
 mod container;
 mod columns;

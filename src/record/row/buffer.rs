@@ -4,8 +4,10 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+mod unproven;
+
 use super::cell::{Cell, Container, Kind, NO_ITEMS, NO_NUMBER, Opened, Piece, Slot};
-use super::{Items, Nested, Row, Value};
+use super::{Items, Nested, Row, Stretch, Value};
 
 /// Rows with more fields than this look their names up in a table instead of one after the other.
 const FEW: usize = 32;
@@ -21,6 +23,8 @@ pub struct RowBuffer {
     items: Vec<Slot>,
     /// Text that is not in the payload as such: without escapes, lower-cased, or compacted.
     written: String,
+    /// What becomes `written` once it is known to be text.
+    unproven: Vec<u8>,
     /// Byte strings and the digits of decimals.
     bytes: Vec<u8>,
     payload_len: usize,
@@ -162,6 +166,18 @@ impl RowBuffer {
         }
     }
 
+    /// The bytes of a piece, with those behind it.
+    #[inline]
+    pub(super) fn stretch<'a>(&'a self, payload: &'a str, piece: Piece) -> Stretch<'a> {
+        let (start, len) = (piece.start(), piece.len());
+        let (all, start) = match start.checked_sub(self.payload_len) {
+            None => (payload, start),
+            Some(start) => (&*self.written, start),
+        };
+        let rest = &all.as_bytes()[start..];
+        Stretch { rest, len }
+    }
+
     /// Adds a field, unless the row has one of that name: the first counts.
     pub fn push(&mut self, payload: &str, name: Piece, cell: Cell) {
         while self.marked < self.slots.len() {
@@ -201,6 +217,11 @@ impl RowBuffer {
     }
 
     #[inline]
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    #[inline]
     pub(super) fn values<'a>(
         &'a self,
         payload: &'a str,
@@ -233,7 +254,7 @@ impl RowBuffer {
     }
 
     #[inline]
-    fn value<'a>(&'a self, payload: &'a str, slot: &Slot) -> Value<'a> {
+    pub(super) fn value<'a>(&'a self, payload: &'a str, slot: &Slot) -> Value<'a> {
         let Slot {
             kind, word, piece, ..
         } = *slot;

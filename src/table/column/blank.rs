@@ -15,7 +15,7 @@ use arrow_buffer::{
 use arrow_schema::DataType;
 
 use super::super::ColumnType;
-use super::{decimals, micros, timestamps};
+use super::finish::{decimals, micros, timestamps};
 
 /// The zeros and nulls of a batch.
 #[derive(Debug, Default)]

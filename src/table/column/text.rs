@@ -2,6 +2,8 @@
 
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
+use crate::record::Stretch;
+
 /// Texts or byte strings, with where each ends.
 #[derive(Debug, Default)]
 pub(in crate::table) struct Text {
@@ -24,6 +26,13 @@ impl Text {
     #[inline]
     pub(in crate::table) fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as i32);
+    }
+
+    /// As [`Text::push`].
+    #[inline]
+    pub(super) fn push_stretch(&mut self, text: Stretch<'_>) {
+        text.append_to(&mut self.bytes);
         self.ends.push(self.bytes.len() as i32);
     }
 

@@ -364,3 +364,35 @@ fn a_container_gives_a_row_for_each_object_or_none() {
         assert!(decoder.more("t").is_none());
     }
 }
+
+#[test]
+fn strings_are_utf8_each_on_its_own() {
+    let schema = r#"{"type":"record","name":"R","fields":[
+        {"name":"a","type":"string"},{"name":"b","type":"string"},{"name":"n","type":"long"}]}"#;
+    let mut decoder = decoder(schema, None);
+    let body = |a: &[u8], b: &[u8], rest: &[u8]| {
+        let len = |text: &[u8]| [(text.len() * 2) as u8];
+        framed(&[&len(a), a, &len(b), b, rest].concat())
+    };
+    let mut refuses = |body: &[u8], at: usize| {
+        let bad = bad(&mut decoder, body);
+        assert_eq!(bad.reason, Reason::NotAvro);
+        let expected = format!("a string that is not UTF-8 at byte {at}");
+        assert_eq!(bad.detail, expected);
+    };
+    // "é" cut in two by the end of the first string, and by the end of the last.
+    refuses(&body(b"x\xC3", b"\xA9y", b"\x02"), 5);
+    refuses(&body(b"x", b"y\xC3", b"\x02"), 7);
+    refuses(&body(b"\xA9", b"", b"\x02"), 5);
+    // What comes first is told first: here the record ends too early as well.
+    refuses(&body(b"\xFF", b"y", b""), 5);
+    let good = body("é".as_bytes(), b"", b"\x02");
+    let row = decoder.decode("t", Some(&good), None).unwrap();
+    let expected = [
+        ("a", Plain::Text("é".into())),
+        ("b", Plain::Text(String::new())),
+        ("n", Plain::Long(1)),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value));
+    assert_eq!(fields(&row), Plain::Object(expected.into()));
+}
