@@ -191,14 +191,18 @@ fn an_outage_holds_and_changes_nothing() {
             };
 
             let mut writers = tokio::task::JoinSet::new();
+            let answered = Arc::new(tokio::sync::Notify::new());
             for writer in 0..20 {
-                let catalog = Arc::clone(&catalog);
+                let (catalog, answered) = (Arc::clone(&catalog), Arc::clone(&answered));
                 writers.spawn(async move {
                     let mut answers = Vec::new();
                     for step in 0..10_000 {
                         let column = [(format!("w{writer}_{step}"), ColumnType::Bigint)];
                         match catalog.add_columns("p", "c", &column).await {
-                            Ok(columns) => answers.push(columns),
+                            Ok(columns) => {
+                                answers.push(columns);
+                                answered.notify_one();
+                            }
                             Err(CatalogError::Unavailable(_)) => return answers,
                             Err(error) => panic!("{error}"),
                         }
@@ -206,6 +210,7 @@ fn an_outage_holds_and_changes_nothing() {
                     panic!("no outage was noticed");
                 });
             }
+            answered.notified().await;
             tokio::time::sleep(seconds(2)).await;
             tokio::task::block_in_place(|| server.kill());
             let answers: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
