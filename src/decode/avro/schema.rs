@@ -32,8 +32,6 @@ pub struct BadSchema(String);
 pub struct Schema {
     pub(super) root: Type,
     fingerprint: u64,
-    /// As `apache-avro` computes it: see [`canonical`].
-    other_fingerprint: u64,
     /// Of the text as it was written.
     print: u64,
 }
@@ -161,7 +159,6 @@ impl Schema {
         Ok(Self {
             root: made,
             fingerprint: fingerprint(&canonical_form(&root, &maker.definitions)),
-            other_fingerprint: fingerprint(&root.canonical_form()),
             print: fingerprint(text),
         })
     }
@@ -175,7 +172,6 @@ impl Schema {
         Self {
             root: Type::Record(named, fields),
             fingerprint: 0,
-            other_fingerprint: 0,
             print: 0,
         }
     }
@@ -188,12 +184,6 @@ impl Schema {
     /// CRC-64-AVRO of the parsing canonical form.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
-    }
-
-    /// All fingerprints by which writers call it: the specification's, and that of programs that write with `apache-avro`,
-    /// which differs if there are logical types.
-    pub fn fingerprints(&self) -> [u64; 2] {
-        [self.fingerprint, self.other_fingerprint]
     }
 }
 

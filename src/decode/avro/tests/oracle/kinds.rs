@@ -509,24 +509,30 @@ pub(super) fn default(kind: &Kind, random: &mut impl Iterator<Item = u64>) -> (J
         }
         Kind::Map(values) => {
             let count = next() % 3;
-            object((0..count).map(|at| (format!("k{at}"), default(values, random))))
+            let entries = (0..count).map(|at| (format!("k{at}"), default(values, random)));
+            let (json, values) = named(entries);
+            (json, Plain::Map(values))
         }
         Kind::Nullable(_) => (Json::Null, Plain::Null),
         Kind::Union(branches) => default(&branches[0], random),
         Kind::Record(fields) => {
             let fields = fields.iter().enumerate();
-            object(fields.map(|(at, kind)| (format!("f{at}"), default(kind, random))))
+            let fields = fields.map(|(at, kind)| (format!("f{at}"), default(kind, random)));
+            let (json, values) = named(fields);
+            (json, Plain::Object(values))
         }
     }
 }
 
-fn object(entries: impl Iterator<Item = (String, (Json, Plain))>) -> (Json, Plain) {
+fn named(
+    entries: impl Iterator<Item = (String, (Json, Plain))>,
+) -> (Json, BTreeMap<String, Plain>) {
     let (mut json, mut values) = (serde_json::Map::new(), BTreeMap::new());
     for (name, (text, value)) in entries {
         json.insert(name.clone(), text);
         values.insert(name, value);
     }
-    (Json::Object(json), Plain::Object(values))
+    (Json::Object(json), values)
 }
 
 fn scalar(value: &Plain) -> Json {
