@@ -4,6 +4,7 @@
 //! reasonable text but an unreasonable tree is refused too.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use apache_avro::Schema as Parsed;
@@ -258,11 +259,11 @@ fn define<'a>(
     twice: &mut Vec<(String, &'a Parsed)>,
 ) {
     if let Some(name) = name_of(schema) {
-        let name = name.fullname(None);
-        if definitions.contains_key(&name) {
-            twice.push((name, schema));
-        } else {
-            definitions.insert(name, schema);
+        match definitions.entry(name.fullname(None)) {
+            Entry::Occupied(first) => twice.push((first.key().clone(), schema)),
+            Entry::Vacant(free) => {
+                free.insert(schema);
+            }
         }
     }
     match schema {
