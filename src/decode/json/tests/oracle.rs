@@ -134,7 +134,8 @@ fn number() -> impl Strategy<Value = String> {
 }
 
 fn string() -> impl Strategy<Value = String> {
-    prop::collection::vec((any::<char>(), 0..4u8), 0..12).prop_map(|chars| {
+    let chars = |most| prop::collection::vec((any::<char>(), 0..4u8), 0..most);
+    prop_oneof![9 => chars(12), 1 => chars(90)].prop_map(|chars| {
         let mut json = String::from("\"");
         for (char, way) in chars {
             let plain = char >= ' ' && char != '"' && char != '\\';
@@ -235,6 +236,40 @@ proptest! {
                 prop_assert!(items.is_some());
                 same_items(items.unwrap(), &raw)?;
             }
+        }
+    }
+
+    /// Of what is within 32 others only the text is known.
+    #[test]
+    fn containers_within_each_other_are_known_down_to_the_limit(
+        objects in prop::collection::vec(any::<bool>(), 1..40),
+        leaf in prop_oneof![number(), string()],
+        space in prop::sample::select(vec!["", " ", "\n\t"]),
+    ) {
+        let wrap = |space: &str| {
+            objects.iter().fold(leaf.clone(), |inner, object| match object {
+                true => format!("{{\"a\":{space}{inner}{space}}}"),
+                false => format!("[{space}{inner}{space}]"),
+            })
+        };
+        let json = format!("{{\"f\":{}}}", wrap(space));
+        let mut decoder = JsonDecoder::new(settings(Layout::Plain));
+        let row = decoder.decode("t", Some(json.as_bytes())).unwrap();
+        let field = row.fields().next().unwrap();
+        let mut text = Vec::new();
+        field.value.write_json(&mut text);
+        let compact = wrap("");
+        prop_assert_eq!(std::str::from_utf8(&text).unwrap(), &compact);
+        let (mut value, mut levels) = (field.value, 0);
+        while let Value::List(nested) | Value::Object(nested) = value
+            && let Some(mut items) = nested.items()
+        {
+            levels += 1;
+            value = items.next().unwrap().1;
+        }
+        prop_assert_eq!(levels, objects.len().min(32), "{}", json);
+        if let (Value::List(nested) | Value::Object(nested), true) = (field.value, space.is_empty()) {
+            same_items(nested.items().unwrap(), &compact)?;
         }
     }
 
