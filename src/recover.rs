@@ -214,6 +214,7 @@ mod tests {
         let spans = [14, 20, 30].map(|to| Planned {
             to: Position::at(to),
             opened_ms: 1,
+            unreadable: None,
         });
         let plan = Plan {
             print: Print::of("x"),

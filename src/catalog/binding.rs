@@ -47,6 +47,19 @@ impl Told {
     }
 }
 
+#[cfg(test)]
+impl Told {
+    /// Nothing but these columns.
+    pub(crate) fn only(&self, wanted: &[(String, ColumnType)]) -> Self {
+        let is_wanted = |name: &str| wanted.iter().any(|(wanted, _)| wanted == name);
+        let columns = self.columns.iter().filter(|column| is_wanted(&column.name));
+        Self {
+            columns: columns.cloned().collect(),
+            refused: self.refused.clone(),
+        }
+    }
+}
+
 /// Tells workers which columns tables have. Names are lower case.
 pub trait Tables: fmt::Debug + Send + Sync + 'static {
     /// The columns of a table, of which there are more than `known` if it can be: `Ok(None)` if it is certain that there is no
@@ -90,10 +103,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Entry {
     told: Option<Told>,
-    /// Whether a question about it is under way.
-    asked: bool,
-    /// When the catalog was last asked for what was there already, and had nothing new.
-    nothing_new: Option<Instant>,
+    /// Since when a question about it is under way.
+    asked: Option<Instant>,
+    /// When the catalog was last asked for what was there already, and had nothing new; and whether somebody has yet to see it, who
+    /// was sent away meanwhile.
+    nothing_new: Option<(Instant, bool)>,
     trouble: Option<(Instant, NotYet)>,
 }
 
@@ -124,13 +138,12 @@ impl Binding {
         project: &str,
         collection: &str,
         question: impl Fn() -> Question,
-        enough: impl Fn(&Entry) -> Option<T>,
+        enough: impl Fn(&mut Entry) -> Option<T>,
     ) -> Result<T, NotYet> {
         let table = TableName::new(project, collection);
-        let until = Instant::now() + PATIENCE;
         let mut tables = self.shared.lock();
         if tables.len() >= MAX_EMPTY && !tables.contains_key(&table) {
-            tables.retain(|_, entry| entry.told.is_some() || entry.asked);
+            tables.retain(|_, entry| entry.told.is_some() || entry.asked.is_some());
         }
         loop {
             let entry = tables.entry(table.clone()).or_default();
@@ -142,11 +155,18 @@ impl Binding {
                 Some((_, why)) => Some(why.clone()),
                 None => None,
             };
-            if !entry.asked {
-                entry.asked = self.asks.try_send((table.clone(), question())).is_ok();
-            }
-            // Where there was trouble, there may be more: others must not wait for it.
-            let left = until.saturating_duration_since(Instant::now());
+            let asked = match entry.asked {
+                Some(asked) => asked,
+                None => {
+                    let now = Instant::now();
+                    if self.asks.try_send((table.clone(), question())).is_err() {
+                        return Err(trouble.unwrap_or(NotYet::Asked));
+                    }
+                    *entry.asked.insert(now)
+                }
+            };
+            // Once for each question, and not where there was trouble: other partitions must not wait for it.
+            let left = (asked + PATIENCE).saturating_duration_since(Instant::now());
             if let (Some(_), _) | (None, Duration::ZERO) = (&trouble, left) {
                 return Err(trouble.unwrap_or(NotYet::Asked));
             }
@@ -169,10 +189,12 @@ impl Tables for Binding {
             || Question::Read,
             |entry| match &entry.told {
                 Some(told) if told.columns.len() > known => Some(Some(told.clone())),
-                told if entry.nothing_new.is_some_and(|at| at.elapsed() < DOUBT) => {
-                    Some(told.clone())
+                told => {
+                    let (at, unseen) = entry.nothing_new?;
+                    let told = told.clone();
+                    entry.nothing_new = Some((at, false));
+                    (unseen || at.elapsed() < DOUBT).then_some(told)
                 }
-                _ => None,
             },
         )
     }
@@ -183,7 +205,7 @@ impl Tables for Binding {
         collection: &str,
         wanted: &[(String, ColumnType)],
     ) -> Result<Told, NotYet> {
-        let settled = |entry: &Entry| {
+        let settled = |entry: &mut Entry| {
             let told = entry.told.as_ref()?;
             let all = wanted.iter().all(|(name, _)| told.settles(name));
             all.then(|| told.clone())
@@ -207,10 +229,11 @@ async fn answer(
         let (catalog, shared) = (catalog.clone(), shared.clone());
         tokio::spawn(async move {
             let _turn = turn;
-            let answer = match question {
-                Question::Read => read(&*catalog, &table).await,
-                Question::Add(wanted) => add(&*catalog, &table, wanted).await.map(Some),
-            };
+            let asking = tokio::spawn(ask(catalog, table.clone(), question));
+            let answer = asking.await.unwrap_or_else(|error| {
+                let why = format!("the question about {table} has failed: {error}");
+                Err(CatalogError::Unavailable(why))
+            });
             let mut tables = shared.lock();
             tables.entry(table.clone()).or_default().learn(answer);
             drop(tables);
@@ -219,10 +242,17 @@ async fn answer(
     }
 }
 
-async fn read(
-    catalog: &dyn Catalog,
-    table: &TableName,
-) -> Result<Option<(Columns, HashSet<String>)>, CatalogError> {
+/// The columns of a table and those it will never have, or that there is no such table.
+type Answer = Result<Option<(Columns, HashSet<String>)>, CatalogError>;
+
+async fn ask(catalog: Arc<dyn Catalog>, table: TableName, question: Question) -> Answer {
+    match question {
+        Question::Read => read(&*catalog, &table).await,
+        Question::Add(wanted) => add(&*catalog, &table, wanted).await.map(Some),
+    }
+}
+
+async fn read(catalog: &dyn Catalog, table: &TableName) -> Answer {
     let columns = catalog.table(&table.project, &table.collection).await?;
     Ok(columns.map(|columns| (columns, HashSet::new())))
 }
@@ -267,8 +297,8 @@ async fn add(
 }
 
 impl Entry {
-    fn learn(&mut self, answer: Result<Option<(Columns, HashSet<String>)>, CatalogError>) {
-        self.asked = false;
+    fn learn(&mut self, answer: Answer) {
+        self.asked = None;
         let (columns, refused) = match answer {
             Ok(Some(answer)) => answer,
             // Somebody removed a table by hand: what was decided for it still binds this process.
@@ -286,7 +316,7 @@ impl Entry {
         self.trouble = None;
         let known = self.told.as_ref().map_or(0, |told| told.columns.len());
         if columns.len() <= known {
-            self.nothing_new = Some(Instant::now());
+            self.nothing_new = Some((Instant::now(), true));
         }
         if columns.is_empty() && refused.is_empty() {
             return;

@@ -2,12 +2,10 @@
 //!
 //! A name that one store takes and another does not would make the rows depend on where decisions are kept.
 
-use crate::table::ColumnType;
+use crate::table::{ColumnType, name_fault as fault};
 
 use super::CatalogError;
 
-/// What the original's tables hold, in characters.
-const LONGEST_NAME: usize = 255;
 /// What MySQL's TEXT holds, in bytes. Deeply nested types have long names.
 const LONGEST_TYPE: usize = 65_535;
 
@@ -75,16 +73,4 @@ pub(super) fn checked(
         }
     }
     Ok((table, checked))
-}
-
-fn fault(name: &str) -> Option<&'static str> {
-    if name.is_empty() {
-        Some("is empty")
-    } else if name.chars().count() > LONGEST_NAME {
-        Some("has more than 255 characters")
-    } else if name.contains('\0') {
-        Some("holds a NUL")
-    } else {
-        None
-    }
 }

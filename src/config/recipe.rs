@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::keys::SERVED;
+use super::keys::{self, SERVED};
 use super::layers::Values;
 use super::settings::Settings;
 use super::{from_text, properties};
@@ -56,7 +56,8 @@ impl Recipe {
         for entry in recorded {
             // A default need not be set, and some must not be: they are of keys that another one makes idle.
             let key = SERVED.iter().find(|key| key.name == entry.key);
-            if key.is_none_or(|key| key.default != Some(entry.value.as_str())) {
+            let said = entry.key == keys::AVRO_ENCODING.name;
+            if said || key.is_none_or(|key| key.default != Some(entry.value.as_str())) {
                 text.push_str(&properties::print(&entry.key, &entry.value));
                 text.push('\n');
             }
@@ -117,6 +118,25 @@ mod tests {
                 assert_eq!(made.routing, wanted.settings.routing);
                 assert_eq!(made.kafka.group_id, "mine");
             }
+        }
+    }
+
+    /// What is at hand for one encoding must not contradict another.
+    #[test]
+    fn each_encoding_of_avro_can_be_taken_on_by_the_other() {
+        let store =
+            "metadata.store.jdbc.url=jdbc:sqlite:/c.db\ntarget=file\ntarget.file.directory=/x\n";
+        let avro = |more: &str| loaded(&format!("source.data-format=AVRO\n{store}{more}"));
+        let registry =
+            "source.data-format.avro.encoding=CONFLUENT\nschema-registry.url=http://r:1\n";
+        let (originals, registered) = (avro(""), avro(registry));
+        for (at_hand, wanted) in [
+            (&registered, &originals),
+            (&originals, &originals),
+            (&registered, &registered),
+        ] {
+            let made = at_hand.recipe.with(&wanted.recipe.shaping()).unwrap();
+            assert_eq!(made.source, wanted.settings.source);
         }
     }
 

@@ -221,6 +221,7 @@ mod tests {
         Planned {
             to: at(to),
             opened_ms: to * 1000,
+            unreadable: None,
         }
     }
 
@@ -282,6 +283,7 @@ mod tests {
         let other_time = Planned {
             to: at(9),
             opened_ms: 1,
+            unreadable: None,
         };
         assert!(ledger.seal(&mut ids, other_time).is_none());
         let (first, planned) = ledger.seal(&mut ids, end(9)).unwrap();

@@ -13,5 +13,5 @@ mod write;
 pub use backoff::Backoff;
 pub use late::{Late, LateError, LateSink, SentBefore};
 pub use ledger::{Ledger, SpanId, SpanIds, Stored};
-pub use plan::{MAX_TEXT, Plan, PlanError, Planned, Print};
+pub use plan::{MAX_TEXT, Plan, PlanError, Planned, Print, Unreadable};
 pub use write::{Load, Outcome, UnderWay, Writer, Written};

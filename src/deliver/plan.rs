@@ -4,13 +4,13 @@
 //! when each was opened, so that whoever comes next writes the same outputs from the same records:
 //!
 //! ```text
-//! alluvium/1 8f14e45fceea167a 1500@1763771724123,1622@1763771784200
+//! alluvium/1 8f14e45fceea167a 1500@1763771724123!0,1622@1763771784200!5f0c72a1
 //! target.compression=none
 //! target.key={project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson
 //! ```
 //!
 //! The first line holds the version, the [`Print`] of everything that shapes outputs, and the spans: end, `@`,
-//! milliseconds since the epoch. Each span begins where the one before ended, the first at the checkpoint. The lines below,
+//! milliseconds since the epoch, and behind `!` the [`Unreadable`] records in hexadecimal, if they are known. Each span begins where the one before ended, the first at the checkpoint. The lines below,
 //! if they fit, are the settings the print was made of, as the writer of the plan had them.
 //!
 //! Kafka keeps it as the metadata of a committed offset, of which a broker takes 4096 bytes unless
@@ -60,13 +60,35 @@ impl FromStr for Print {
     }
 }
 
-/// One span of a plan: where it ends, and the only clock value its rows may hold.
+/// Stands for the positions of a span's records that nobody could read: 0 if there are none.
+///
+/// What a record is depends on more than its bytes where a registry or a database is asked. Whoever reads a span again must come to the
+/// same dead letters, or a record would be in two outputs or in none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable(u32);
+
+impl Unreadable {
+    /// One more record, behind all before it.
+    pub fn add(&mut self, position: Position) {
+        // As SplitMix64 mixes: each bit of the result depends on all of the sequence.
+        let before = (u64::from(self.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = before ^ position.offset().cast_unsigned();
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // Never what no record is.
+        self.0 = ((mixed >> 32) as u32).max(1);
+    }
+}
+
+/// One span of a plan: where it ends, and what its outputs need to know besides its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
     /// Behind the last position of the span.
     pub to: Position,
-    /// When the span was opened, in milliseconds since the epoch.
+    /// When the span was opened, in milliseconds since the epoch: the only clock value that its rows may hold.
     pub opened_ms: i64,
+    /// Those of its records, if whoever planned it knew.
+    pub unreadable: Option<Unreadable>,
 }
 
 /// What is stored beside a checkpoint.
@@ -105,9 +127,12 @@ impl Plan {
         }
         // Writing to a string cannot fail.
         let _ = write!(text, "{MAGIC}{VERSION} {print} ");
-        for (at, Planned { to, opened_ms }) in spans.iter().take(MAX_SPANS).enumerate() {
+        for (at, span) in spans.iter().take(MAX_SPANS).enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            let _ = write!(text, "{comma}{to}@{opened_ms}");
+            let _ = write!(text, "{comma}{}@{}", span.to, span.opened_ms);
+            if let Some(Unreadable(records)) = span.unreadable {
+                let _ = write!(text, "!{records:x}");
+            }
         }
         if !settings.is_empty() && text.len() + 1 + settings.len() <= MAX_TEXT {
             text.push('\n');
@@ -140,7 +165,7 @@ impl Plan {
             .split(',')
             .map(planned)
             .collect::<Option<Vec<_>>>()
-            .ok_or(PlanError::Damaged("a span is not END@TIME"))?;
+            .ok_or(PlanError::Damaged("a span is not END@TIME!UNREADABLE"))?;
         if words.next().is_some() {
             return Err(PlanError::Damaged("there is more than spans"));
         }
@@ -163,10 +188,15 @@ impl Plan {
 }
 
 fn planned(text: &str) -> Option<Planned> {
-    let (to, opened_ms) = text.split_once('@')?;
+    let (to, rest) = text.split_once('@')?;
+    let (opened_ms, letters) = match rest.split_once('!') {
+        Some((opened_ms, letters)) => (opened_ms, Some(u32::from_str_radix(letters, 16).ok()?)),
+        None => (rest, None),
+    };
     Some(Planned {
         to: Position::at(to.parse().ok()?),
         opened_ms: opened_ms.parse().ok()?,
+        unreadable: letters.map(Unreadable),
     })
 }
 
@@ -179,16 +209,52 @@ mod tests {
         Planned {
             to: Position::at(to),
             opened_ms,
+            unreadable: None,
+        }
+    }
+
+    fn letters(letters: u32, span: Planned) -> Planned {
+        Planned {
+            unreadable: Some(Unreadable(letters)),
+            ..span
+        }
+    }
+
+    #[test]
+    fn letters_are_told_by_their_positions() {
+        let of = |positions: &[i64]| {
+            let mut letters = Unreadable::default();
+            for position in positions {
+                letters.add(Position::at(*position));
+            }
+            letters
+        };
+        assert_eq!(of(&[]), Unreadable(0));
+        let all = [
+            of(&[]),
+            of(&[0]),
+            of(&[1]),
+            of(&[0, 1]),
+            of(&[2]),
+            of(&[1, 2]),
+            of(&[0, 1, 2]),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[..at].contains(one), "{at}");
         }
     }
 
     #[test]
     fn reads_as_a_person_would_write_it() {
-        let text = "alluvium/1 8f14e45fceea167a 1500@1763771724123,1622@1763771784200\na=b\nc=d";
+        let text = "alluvium/1 8f14e45fceea167a 1500@1763771724123!0,1622@1763771784200!5f0c72a1,1700@5\na=b\nc=d";
         let plan = Plan::read(text, Position::at(1000)).unwrap().unwrap();
         assert_eq!(
             plan.spans,
-            [at(1500, 1_763_771_724_123), at(1622, 1_763_771_784_200)]
+            [
+                letters(0, at(1500, 1_763_771_724_123)),
+                letters(0x5f0c_72a1, at(1622, 1_763_771_784_200)),
+                at(1700, 5)
+            ]
         );
         assert_eq!(plan.settings.as_deref(), Some("a=b\nc=d"));
         assert_eq!(Plan::text(plan.print, &plan.spans, "a=b\nc=d"), text);
@@ -209,6 +275,8 @@ mod tests {
             "alluvium/1 8f14e45fceea167a 5",
             "alluvium/1 8f14e45fceea167a 5@1,5@2",
             "alluvium/1 8f14e45fceea167a 5@1 x",
+            "alluvium/1 8f14e45fceea167a 5@1!",
+            "alluvium/1 8f14e45fceea167a 5@1!g",
         ] {
             let read = Plan::read(damaged, from);
             assert!(
@@ -224,7 +292,7 @@ mod tests {
     #[test]
     fn the_largest_plan_fits_what_a_broker_takes() {
         let spans: Vec<_> = (0..MAX_SPANS as i64 + 5)
-            .map(|n| at(i64::MAX - 100 + n, i64::MIN + n))
+            .map(|n| letters(u32::MAX, at(i64::MAX - 100 + n, i64::MIN + n)))
             .collect();
         let print = Print::of("x");
         let bare = Plan::text(print, &spans, "");
@@ -245,12 +313,18 @@ mod tests {
         #[test]
         fn any_plan_comes_back(
             from in -1000i64..i64::MAX / 2,
-            lengths in proptest::collection::vec((1i64..1 << 40, any::<i64>()), 1..=MAX_SPANS),
+            lengths in proptest::collection::vec((1i64..1 << 40, any::<i64>(), any::<Option<u32>>()), 1..=MAX_SPANS),
             settings in "([a-z.]{1,20}=[^\n]{0,30}\n){0,5}",
             seed in any::<String>(),
         ) {
             let mut to = from;
-            let spans: Vec<_> = lengths.iter().map(|(length, opened)| { to += length; at(to, *opened) }).collect();
+            let spans: Vec<_> = lengths
+                .iter()
+                .map(|(length, opened, letters)| {
+                    to += length;
+                    Planned { unreadable: letters.map(Unreadable), ..at(to, *opened) }
+                })
+                .collect();
             let print = Print::of(&seed);
             let text = Plan::text(print, &spans, &settings);
             prop_assert!(text.len() <= MAX_TEXT);
@@ -261,7 +335,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_reader_panic(text in "(alluvium/1 )?[0-9a-f]{0,17} ?[0-9@,x\n-]{0,60}") {
+        fn no_text_makes_the_reader_panic(text in "(alluvium/1 )?[0-9a-f]{0,17} ?[0-9@!,x\n-]{0,60}") {
             let _ = Plan::read(&text, Position::at(0));
         }
     }

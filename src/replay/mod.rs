@@ -170,7 +170,11 @@ fn spans(part: &Part, known: &BTreeMap<(i64, i64), SpanObjects>) -> Result<Vec<P
             )
         })?;
         let to = Position::at(to);
-        Ok::<_, String>(Planned { to, opened_ms })
+        Ok::<_, String>(Planned {
+            to,
+            opened_ms,
+            unreadable: None,
+        })
     };
     for (&(from, to), objects) in known {
         if to <= begin || from >= end {
@@ -195,6 +199,7 @@ fn spans(part: &Part, known: &BTreeMap<(i64, i64), SpanObjects>) -> Result<Vec<P
         spans.push(Planned {
             to: Position::at(to),
             opened_ms,
+            unreadable: None,
         });
         reached = to;
     }

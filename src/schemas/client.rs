@@ -107,7 +107,8 @@ impl Client {
             let answer = self.schema(&path).await.map_err(|error| match error {
                 SchemaError::NotFound(_) => {
                     let what = format!("it refers to version {version} of {subject}, which the registry does not have");
-                    SchemaError::Unusable(what.into())
+                    // It may be registered later, as the schema itself may.
+                    SchemaError::NotFound(what.into())
                 }
                 error => error,
             })?;
@@ -146,9 +147,9 @@ impl Client {
         })
     }
 
-    /// Asks one registry after the other until one knows.
+    /// Asks one registry after the other until one knows; that there is no such thing is known when all say so.
     async fn get(&self, path: &str) -> Result<Json, SchemaError> {
-        let mut unavailable: Vec<Arc<str>> = Vec::new();
+        let (mut unavailable, mut unknown): (Vec<Arc<str>>, _) = (Vec::new(), None);
         let mut refused =
             SchemaError::Misconfigured("schema-registry.url names no registry".into());
         for url in &self.urls {
@@ -160,13 +161,16 @@ impl Client {
             match answered {
                 Err(SchemaError::Unavailable(why)) => unavailable.push(why),
                 Err(error @ SchemaError::Misconfigured(_)) => refused = error,
+                // One that follows another may not have it yet.
+                Err(error @ SchemaError::NotFound(_)) => unknown = Some(error),
                 answered => return answered,
             }
         }
         // One that may answer later is reason to wait, even if another refuses us.
-        match unavailable.is_empty() {
-            true => Err(refused),
-            false => Err(SchemaError::Unavailable(unavailable.join("; ").into())),
+        match (unavailable.is_empty(), unknown) {
+            (true, Some(unknown)) => Err(unknown),
+            (true, None) => Err(refused),
+            (false, _) => Err(SchemaError::Unavailable(unavailable.join("; ").into())),
         }
     }
 }

@@ -99,7 +99,12 @@ async fn answer(client: Arc<Client>, mut asked: mpsc::Receiver<SchemaId>, known:
         let (client, known) = (client.clone(), known.clone());
         tokio::spawn(async move {
             let _turn = turn;
-            let entry = match client.fetch(id).await {
+            let asking = tokio::spawn(async move { client.fetch(id).await });
+            let fetched = asking.await.unwrap_or_else(|error| {
+                let why = format!("the question about {id} has failed: {error}");
+                Err(SchemaError::Unavailable(why.into()))
+            });
+            let entry = match fetched {
                 Ok(schema) => {
                     tracing::info!("{id} is fetched from the registry");
                     Entry::Known(Found::Schema(Arc::new(schema)))

@@ -7,6 +7,22 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+/// What a column of a catalog may be called, in characters: what the original's tables hold.
+const LONGEST_NAME: usize = 255;
+
+/// Why no catalog has a table or a column of this name, whatever keeps it.
+pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("is empty")
+    } else if name.chars().count() > LONGEST_NAME {
+        Some("has more than 255 characters")
+    } else if name.contains('\0') {
+        Some("holds a NUL")
+    } else {
+        None
+    }
+}
+
 /// Behind all columns of the catalog: what it could not take, and every table must have.
 pub(super) const BEHIND_ALL: u32 = u32::MAX - 1;
 
@@ -38,8 +54,14 @@ impl Bound {
         self.refused.insert(name.into());
     }
 
+    /// Whether the catalog need not be asked for the column.
     pub(super) fn is_refused(&self, name: &str) -> bool {
-        self.refused.contains(name)
+        self.refused.contains(name) || name_fault(name).is_some()
+    }
+
+    /// Columns that the catalog will never have.
+    pub(super) fn refusals(&self) -> usize {
+        self.refused.len()
     }
 
     /// The columns that come before the checkpoint.

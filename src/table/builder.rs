@@ -168,11 +168,15 @@ impl TableBuilder {
         {
             return;
         }
-        let refused = self
+        let Some(bound) = self
             .bound
             .as_ref()
-            .is_some_and(|bound| bound.is_refused(&folded));
-        if refused || self.columns.len() + undecided.len() >= MAX_COLUMNS {
+            .filter(|bound| !bound.is_refused(&folded))
+        else {
+            return;
+        };
+        // Refusals count, or there would be no end of questions.
+        if self.columns.len() + bound.refusals() + undecided.len() >= MAX_COLUMNS {
             return;
         }
         if let Some(kind) = self.kind_of_new(&folded, row.declared(name), value) {
@@ -355,7 +359,7 @@ impl TableBuilder {
             match self.by_name.get(&*folded(name)) {
                 // Another field has the column in this row.
                 Some(&at) if self.columns[at as usize].has(self.rows) => {
-                    self.add_misfit(name, &value)
+                    self.add_misfit(name, &value);
                 }
                 Some(&at) => self.append_to(at as usize, &value),
                 None => self.add_misfit(name, &value),

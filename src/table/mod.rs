@@ -70,6 +70,7 @@ mod time;
 mod zone;
 
 pub use crate::record::{ColumnType, UnknownType};
+pub(crate) use bound::name_fault;
 pub use builder::TableBuilder;
 pub use zone::{UnknownZone, Zone};
 

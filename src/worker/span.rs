@@ -11,7 +11,7 @@ use prometheus::IntCounter;
 use super::letters::Letters;
 use crate::awaited::Needed;
 use crate::catalog::{Tables, Told};
-use crate::deliver::{Late, Load};
+use crate::deliver::{Late, Load, Unreadable};
 use crate::duplicates::{Gathering, Key};
 use crate::flush::Policy;
 use crate::metrics::Metrics;
@@ -72,6 +72,8 @@ pub(super) struct OpenSpan {
     events: Option<Gathering>,
     /// Rows, dead letters and late records taken.
     records: u64,
+    /// The records that nobody could read.
+    unreadable: Unreadable,
     /// Whether the target gets anything.
     empty: bool,
 }
@@ -103,6 +105,7 @@ impl OpenSpan {
             late: None,
             events,
             records: 0,
+            unreadable: Unreadable::default(),
             empty: true,
         }
     }
@@ -133,6 +136,11 @@ impl OpenSpan {
                 let told = tables
                     .decide(project, collection, &wanted)
                     .map_err(needed)?;
+                #[cfg(test)]
+                let told = match mutation::on(Mutation::DecidedByOneself) {
+                    true => told.only(&wanted),
+                    false => told,
+                };
                 let builder = TableBuilder::bound(making.columns, self.opened_ms, columns(&told));
                 let index = self.begin_table(project, collection, builder, making);
                 self.tables[index].extend(&told);
@@ -196,6 +204,16 @@ impl OpenSpan {
             self.finish_letters()?;
         }
         Ok(full)
+    }
+
+    /// Nobody could read the record.
+    pub(super) fn note_unreadable(&mut self, record: &Record<'_>) {
+        self.unreadable.add(record.position);
+    }
+
+    /// The records that nobody could read so far.
+    pub(super) fn unreadable(&self) -> Unreadable {
+        self.unreadable
     }
 
     /// Whether no record was taken yet.

@@ -223,3 +223,26 @@ fn whoever_has_not_enough_columns_sees_those_that_others_have_added() {
     }
     assert!(bench.behind.asked().0 <= asked + 20);
 }
+
+/// A database that takes longer than anybody waits for it: whoever comes again has an answer, however many tables there are, and no
+/// worker stands still for all of them.
+#[test]
+fn a_slow_catalog_answers_all_who_come_again_and_holds_nobody_up() {
+    let bench = Bench::new();
+    bench.elsewhere("a");
+    bench.behind.millis.store(120, Ordering::Relaxed);
+    let mut open: Vec<_> = (0..8).map(|table| format!("none{table}")).collect();
+    let (mut rounds, mut stood) = (0, Duration::ZERO);
+    while !open.is_empty() {
+        assert!(rounds < 100, "{open:?} never have an answer");
+        rounds += 1;
+        let before = Instant::now();
+        open.retain(|table| bench.binding.columns("p", table, 0) != Ok(None));
+        stood += before.elapsed();
+        // Longer than an answer that says no is good for others.
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    // Once for each question, and there are eight.
+    assert!(stood < Duration::from_millis(8 * 50 + 400), "{stood:?}");
+    assert_eq!(bench.behind.asked().0, 8);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::cursor::{Cursor, Fault, Read, What};
+use super::cursor::{Cursor, Fault, What};
 use super::decode::MAX_ITEMS;
 use super::schema::Schema;
 use super::{Compiled, Reason};
@@ -16,6 +16,9 @@ use crate::decode::BadRecord;
 const MAGIC: [u8; 4] = *b"Obj\x01";
 /// More texts of schemas than this are forgotten, and read anew.
 const MAX_TEXTS: usize = 256;
+/// Longer schemas are refused, and more text than that is forgotten, in bytes: it is in no budget.
+const MAX_TEXT: usize = 256 * 1024;
+const MAX_TEXTS_BYTES: usize = 1 << 20;
 /// More unpacked bytes than this are given back after the record that needed them.
 const KEPT: usize = 256 * 1024;
 
@@ -89,8 +92,13 @@ impl Container {
         text: &str,
         compile: impl FnOnce(&Schema) -> Arc<Compiled>,
     ) -> Result<Arc<Compiled>, BadRecord> {
+        if text.len() > MAX_TEXT {
+            let what = format_args!("its text is longer than {MAX_TEXT} bytes");
+            return Err(BadRecord::new(Reason::UnusableSchema, what));
+        }
         if !self.known.contains_key(text) {
-            if self.known.len() >= MAX_TEXTS {
+            let known: usize = self.known.keys().map(|text| text.len()).sum();
+            if self.known.len() >= MAX_TEXTS || known + text.len() > MAX_TEXTS_BYTES {
                 self.known.clear();
             }
             let made = Schema::parse(text, &[]).map(|schema| compile(&schema));
@@ -107,15 +115,14 @@ impl Container {
     /// Looks through all objects; `read` reads one and gives where it ends.
     pub(super) fn check(
         &self,
-        mut read: impl FnMut(&Compiled, Cursor<'_>) -> Read<usize>,
+        mut read: impl FnMut(&Compiled, Cursor<'_>) -> Result<usize, BadRecord>,
     ) -> Result<(), BadRecord> {
         let Some(compiled) = &self.compiled else {
             return Ok(());
         };
         let mut at = 0;
         for object in 0..self.left {
-            at = read(compiled, Cursor::new(&self.objects, at)).map_err(|fault| {
-                let bad = BadRecord::from(fault);
+            at = read(compiled, Cursor::new(&self.objects, at)).map_err(|bad| {
                 BadRecord::new(
                     bad.reason,
                     format_args!("object {object} of the container: {}", bad.detail),

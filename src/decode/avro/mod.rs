@@ -159,7 +159,7 @@ impl AvroDecoder {
             Encoding::Confluent => frame::registered(payload, header, Reason::NotAvro)?,
             Encoding::SingleObject => frame::single_object(payload)?,
             Encoding::Container => {
-                self.open_container(payload)?;
+                self.open_container(topic, payload)?;
                 let row = self.more(topic).transpose()?;
                 return row.ok_or_else(|| no_rows().into());
             }
@@ -196,7 +196,7 @@ impl AvroDecoder {
     /// The next row of the record that was decoded last, if it has more than one.
     ///
     /// # Errors
-    /// Rows that have no table. That their bytes are right is known from [`AvroDecoder::decode`].
+    /// None: that all rows can be read and have a table is known from [`AvroDecoder::decode`].
     pub fn more<'a>(&'a mut self, topic: &'a str) -> Option<Result<Row<'a>, BadRecord>> {
         let Self {
             container,
@@ -256,12 +256,13 @@ impl AvroDecoder {
         Ok(compiled)
     }
 
-    fn open_container(&mut self, payload: &[u8]) -> Result<(), BadRecord> {
+    fn open_container(&mut self, topic: &str, payload: &[u8]) -> Result<(), BadRecord> {
         let Self {
             container,
             settings,
             names,
             buffer,
+            collection,
             ..
         } = self;
         container.open(payload, settings.max_bytes, |schema| {
@@ -269,8 +270,10 @@ impl AvroDecoder {
         })?;
         let checked = container.check(|compiled, cursor| {
             let mut run = Run::new(&compiled.program, cursor, buffer);
-            run.row(Extent::All)?;
-            Ok(run.cursor.at())
+            let name = run.row(Extent::All)?;
+            let end = run.cursor.at();
+            collection_of(settings, compiled, buffer, name, topic, collection)?;
+            Ok(end)
         });
         if checked.is_err() {
             container.clear();

@@ -113,7 +113,7 @@ async fn an_answer_is_taken_for_what_it_is() {
     })
     .await;
     let failed = client(&[&url]).fetch(SchemaId::Number(1)).await;
-    assert!(matches!(failed, Err(SchemaError::Unusable(what)) if what.contains("version 1 of b")));
+    assert!(matches!(failed, Err(SchemaError::NotFound(what)) if what.contains("version 1 of b")));
 }
 
 #[tokio::test]

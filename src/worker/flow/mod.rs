@@ -1,9 +1,10 @@
 //! One assigned partition: its spans, from the one that grows to those under way to the target.
 //!
-//! Here records are taken into the span that grows; [`seal`] ends spans and brings them to the target, [`again`] is about what must be read
-//! again, or not at all.
+//! [`gather`] takes records into the span that grows; [`seal`] ends spans and brings them to the target, [`again`] is about what must be
+//! read again, or not at all.
 
 mod again;
+mod gather;
 mod seal;
 
 use std::collections::BTreeMap;
@@ -12,22 +13,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alluvium_target::TargetError;
 
+use self::gather::Gathered;
 use self::seal::InFlight;
 use super::budget::{Budget, Share};
 use super::clock::Clock;
 use super::refused::Refused;
-use super::routing::{self, Historical, Places, Way};
+use super::routing::{Historical, Places};
 use super::shape::Shape;
-use super::span::{Making, OpenSpan};
-use crate::awaited::Needed;
-use crate::decode::{Decoder, Failure};
+use super::span::OpenSpan;
+use crate::decode::Decoder;
 use crate::deliver::{Backoff, Ledger, SpanId, SpanIds, Writer};
 use crate::duplicates::{Duplicates, Gathering};
 use crate::flush::{Policy, Reason};
 use crate::metrics::Metrics;
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
-use crate::record::{Partition, Position, Record, Row, SpanStart};
+use crate::record::{Partition, Position, Record, SpanStart};
 
 /// How records become outputs, with what that needs to be kept between them.
 pub(super) struct Shaping {
@@ -59,29 +60,6 @@ pub(super) struct Tools {
     pub(super) ids: SpanIds,
     pub(super) clock: Box<dyn Clock>,
     pub(super) taken: Taken,
-}
-
-/// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gathered {
-    /// It is in the span.
-    Kept,
-    /// It is, and a batch was handed on to the target's inserter.
-    HandedOn,
-    /// It is not: it belongs to a day that began after the span was opened.
-    OfAnotherDay,
-    /// It is not: it cannot be read before its schema is known, or kept before its columns are decided.
-    Waits,
-}
-
-impl From<bool> for Gathered {
-    fn from(handed_on: bool) -> Self {
-        if handed_on {
-            Self::HandedOn
-        } else {
-            Self::Kept
-        }
-    }
 }
 
 /// Records taken since the last turn: counted here first, because workers that count in the same place for every record slow
@@ -205,11 +183,11 @@ impl Flow {
             return Ok(());
         }
         self.begin(tools, now)?;
-        let mut gathered = self.decode(record, tools, now, true)?;
+        let mut gathered = self.gather(record, tools, now, true)?;
         if gathered == Gathered::OfAnotherDay {
             self.seal_at(self.next, Reason::Day, tools)?;
             self.begin(tools, now)?;
-            gathered = self.decode(record, tools, now, false)?;
+            gathered = self.gather(record, tools, now, false)?;
         }
         if gathered == Gathered::Waits {
             return Ok(());
@@ -265,118 +243,6 @@ impl Flow {
         &self.recorded.as_deref().unwrap_or(&tools.shaping).shape
     }
 
-    /// Makes rows or a dead letter of the record, or keeps it aside. If the span `may_end`, a record of a new day is not taken.
-    fn decode(
-        &mut self,
-        record: &Record<'_>,
-        tools: &mut Tools,
-        now: Duration,
-        may_end: bool,
-    ) -> Result<Gathered, TargetError> {
-        let from = self.ledger.end();
-        let may_end = may_end && !self.must_read_on();
-        let Some(open) = &mut self.open else {
-            return Ok(Gathered::Kept);
-        };
-        let Shaping {
-            shape,
-            decoder,
-            places,
-        } = match &mut self.recorded {
-            Some(recorded) => recorded,
-            None => &mut tools.shaping,
-        };
-        let making = Making {
-            policy: &tools.policy,
-            columns: &shape.columns,
-            tables: shape.tables.as_deref(),
-            metrics: &tools.metrics,
-        };
-        let topic = record.origin.unwrap_or(self.partition.topic());
-        let read_from = self.partition.topic();
-        let opened_ms = open.opened_ms;
-        #[cfg(test)]
-        let opened_ms = match mutation::on(Mutation::LateByClock) {
-            true => millis(tools.clock.wall()),
-            false => opened_ms,
-        };
-        let mut bytes = record.bytes();
-        let mut handed_on = false;
-        let mut letter = None;
-        let mut first = true;
-        if let Err(needed) = decided_of_many(decoder, topic, record, |row, first| {
-            match shape.routing.way(row, read_from, opened_ms, places) {
-                Way::Late { .. } if first => Ok(false),
-                Way::Late { .. } | Way::Target { .. } => open.decide(row, &making).map(|()| true),
-                Way::Dropped(_) => Ok(true),
-            }
-        }) {
-            self.wait_for(needed, record.position, now);
-            return Ok(Gathered::Waits);
-        }
-        let mut decoded = decoder.decode(topic, record);
-        loop {
-            match decoded {
-                Ok(row) => match shape.routing.way(&row, read_from, opened_ms, places) {
-                    Way::Dropped(why) => tools.metrics.dropped.with_label_values(&[why]).inc(),
-                    // A record of several rows goes as its first one does.
-                    Way::Late { to, time } if first => {
-                        if may_end && has_begun_since(time, opened_ms, &*tools.clock) {
-                            return Ok(Gathered::OfAnotherDay);
-                        }
-                        open.take_late(to, &self.partition, record);
-                        return Ok(Gathered::Kept);
-                    }
-                    way @ (Way::Late { .. } | Way::Target { .. }) => {
-                        let event = way
-                            .time()
-                            .and_then(|time| shape.routing.event(&row, time, places));
-                        match self.refused.reason(from, row.project(), row.collection()) {
-                            Some(reason) => {
-                                letter =
-                                    Some(("target_rejected", format!("target_rejected: {reason}")));
-                            }
-                            None => {
-                                let decided = open.decide(&row, &making);
-                                #[cfg(test)]
-                                let decided = match mutation::on(Mutation::TakenUndecided) {
-                                    true => Ok(()),
-                                    false => decided,
-                                };
-                                if let Err(needed) = decided {
-                                    self.wait_for(needed, record.position, now);
-                                    return Ok(Gathered::Waits);
-                                }
-                                if event.map_or(Ok(false), |event| open.repeats(event, record))? {
-                                    let dropped = &tools.metrics.dropped;
-                                    dropped.with_label_values(&["duplicate"]).inc();
-                                } else {
-                                    let bytes = std::mem::take(&mut bytes);
-                                    handed_on |= open.take_row(&row, bytes, now, &making)?;
-                                }
-                            }
-                        }
-                    }
-                },
-                Err(Failure::Bad(bad)) => letter = Some((bad.reason.name(), bad.to_string())),
-                Err(Failure::Needs(needed)) => {
-                    self.wait_for(needed, record.position, now);
-                    return Ok(Gathered::Waits);
-                }
-            }
-            first = false;
-            match decoder.more(topic) {
-                Some(more) => decoded = more.map_err(Failure::Bad),
-                None => break,
-            }
-        }
-        if let Some((label, reason)) = letter {
-            tools.metrics.dead_letters.with_label_values(&[label]).inc();
-            handed_on |= open.take_letter(&self.partition, record, &reason, now, &making)?;
-        }
-        Ok(handed_on.into())
-    }
-
     /// Tells the budget what is held.
     fn measure(&mut self) {
         let (building, all) = self.open.as_ref().map_or((0, 0), OpenSpan::memory);
@@ -429,33 +295,6 @@ impl Flow {
     pub(super) fn written(&self) -> bool {
         self.in_flight.is_empty()
     }
-}
-
-/// Decides about all rows of a record that may have several, before any of them is taken: it is offered again as a whole. `decide` is
-/// told of each, and whether it is the first, and says whether the others matter.
-fn decided_of_many(
-    decoder: &mut Decoder,
-    topic: &str,
-    record: &Record<'_>,
-    mut decide: impl FnMut(&Row<'_>, bool) -> Result<bool, Needed>,
-) -> Result<(), Needed> {
-    if !decoder.may_have_more() {
-        return Ok(());
-    }
-    let Ok(row) = decoder.decode(topic, record) else {
-        return Ok(());
-    };
-    let mut goes_on = decide(&row, true)?;
-    while let Some(more) = decoder.more(topic).filter(|_| goes_on) {
-        goes_on = more.map_or(Ok(true), |row| decide(&row, false))?;
-    }
-    Ok(())
-}
-
-/// Whether the time lies on a later day than that on which the span was opened, and which has begun.
-fn has_begun_since(time: i64, opened_ms: i64, clock: &dyn Clock) -> bool {
-    let day = routing::day(time);
-    routing::day(opened_ms) < day && day <= routing::day(millis(clock.wall()))
 }
 
 fn millis(time: SystemTime) -> i64 {

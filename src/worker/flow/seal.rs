@@ -5,7 +5,7 @@ use std::time::Duration;
 use alluvium_target::TargetError;
 
 use super::{Flow, Tools, millis};
-use crate::deliver::{Backoff, Load, Plan, Planned, SpanId, Stored, UnderWay};
+use crate::deliver::{Backoff, Load, Plan, Planned, SpanId, Stored, UnderWay, Unreadable};
 use crate::failpoint;
 use crate::flush::{self, Policy, Reason};
 #[cfg(test)]
@@ -35,6 +35,15 @@ impl InFlight {
     pub(super) fn is_unplanned(&self) -> bool {
         self.unplanned.is_some()
     }
+}
+
+/// Other records than before are dead letters. Some of the outputs may be there as they were: with the others as they would be now, records
+/// would be in two of them or in none.
+fn read_otherwise(span: &Span) -> TargetError {
+    TargetError::Conflict(format!(
+        "{span} was planned when other records of it could be read than now: a schema or a table has come or gone since. Let the \
+         schema registry or the catalog answer as it did then, and start again"
+    ))
 }
 
 impl Flow {
@@ -95,16 +104,27 @@ impl Flow {
         };
         let bound = self.ledger.bound();
         let open = self.open.take();
-        let opened_ms = match (bound, &open) {
-            (Some(bound), _) => bound.opened_ms,
-            (None, Some(open)) => open.opened_ms,
-            (None, None) => millis(tools.clock.wall()),
+        let unreadable = open
+            .as_ref()
+            .map_or(Unreadable::default(), OpenSpan::unreadable);
+        let end = match (bound, &open) {
+            (Some(bound), _) if bound.to == to => match bound.unreadable {
+                Some(planned) if planned != unreadable => return Err(read_otherwise(&span)),
+                _ => bound,
+            },
+            (_, open) => Planned {
+                to,
+                opened_ms: match open {
+                    Some(open) => open.opened_ms,
+                    None => millis(tools.clock.wall()),
+                },
+                unreadable: Some(unreadable),
+            },
         };
         let load = match open {
             Some(open) => open.seal(&span)?,
             None => None,
         };
-        let end = Planned { to, opened_ms };
         let Some((id, planned)) = self.ledger.seal(&mut tools.ids, end) else {
             return Ok(());
         };

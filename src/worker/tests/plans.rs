@@ -1,7 +1,7 @@
 //! Plans: stored before anything is visible, followed to the letter by whoever comes next.
 
 use super::*;
-use crate::deliver::{Plan, Planned, Print};
+use crate::deliver::{Plan, Planned, Print, Unreadable};
 
 /// What another owner has left behind.
 pub(super) fn plan(spans: &[(i64, i64)], shape: &Shape) -> String {
@@ -10,6 +10,7 @@ pub(super) fn plan(spans: &[(i64, i64)], shape: &Shape) -> String {
         .map(|&(to, opened_ms)| Planned {
             to: Position::at(to),
             opened_ms,
+            unreadable: None,
         })
         .collect();
     Plan::text(shape.print, &spans, &shape.settings)
@@ -218,6 +219,7 @@ fn a_plan_that_cannot_be_followed_stops_its_partition_and_no_other() {
     let spans = [Planned {
         to: Position::at(5),
         opened_ms: 1,
+        unreadable: None,
     }];
     let print = Print::of("somebody else's");
     stops(&Plan::text(print, &spans, ""), 0, "not recorded");
@@ -319,4 +321,71 @@ fn a_partition_that_ends_before_the_place_that_is_read_stops() {
     bench.clock.advance(Duration::from_secs(60));
     bench.turn().unwrap();
     assert_eq!(bench.target.spans(), []);
+}
+
+/// What nobody could read when the span was planned, somebody may read now, or the other way round: a registry or a database has
+/// changed. Some outputs may be there as they were, so nothing is written beside them.
+#[test]
+fn a_plan_of_other_dead_letters_is_not_followed() {
+    let letters = |positions: &[i64]| {
+        let mut unreadable = Unreadable::default();
+        for position in positions {
+            unreadable.add(Position::at(*position));
+        }
+        unreadable
+    };
+    for (planned, follows) in [
+        (vec![3], true),
+        (vec![], false),
+        (vec![2], false),
+        (vec![3, 4], false),
+    ] {
+        let mut bench = Bench::new();
+        let mut payloads = events("a", 8);
+        payloads[3] = "{broken".into();
+        bench.source.produce(0, payloads);
+        let shape = shape(&bench.target, "the usual");
+        let span = Planned {
+            to: Position::at(6),
+            opened_ms: 1_700_000_000_000,
+            unreadable: Some(letters(&planned)),
+        };
+        let note = Plan::text(shape.print, &[span], &shape.settings);
+        bench.source.assign_with(0, 0, &note, 0);
+        bench.turn().unwrap();
+        if follows {
+            bench.turn_until("the plan", |bench| bench.source.checkpoint(0) == Some(6));
+            assert_eq!(bench.rows("a"), 5);
+            continue;
+        }
+        let reason = bench.worker.flows[&Slot(0)].stopped.clone().unwrap();
+        assert!(
+            reason.contains("t-0 [0, 6)") && reason.contains("schema registry"),
+            "{reason}"
+        );
+        assert_eq!(
+            (bench.target.commit_attempts(), bench.source.checkpoint(0)),
+            (0, None)
+        );
+    }
+}
+
+/// The plan that is stored says which records could not be read.
+#[test]
+fn a_plan_says_which_records_nobody_could_read() {
+    let mut bench = Bench::new();
+    let mut payloads = events("a", 8);
+    payloads[3] = "{broken".into();
+    bench.target.slow_commits(Duration::from_secs(3600));
+    bench.source.produce(0, payloads);
+    bench.source.assign(0, 0);
+    bench.turn().unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    bench.turn_until("the plan", |bench| bench.source.plan(0).is_some());
+    let mut unreadable = Unreadable::default();
+    unreadable.add(Position::at(3));
+    assert_eq!(
+        bench.source.plan(0).unwrap().spans[0].unreadable,
+        Some(unreadable)
+    );
 }

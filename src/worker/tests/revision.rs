@@ -62,6 +62,7 @@ fn rows_of(layout: Layout, lines: LineLayout, directory: &Path) -> String {
     let spans = [(20, 1_700_000_000_000), (45, 1_700_000_060_000)].map(|(to, opened_ms)| Planned {
         to: Position::at(to),
         opened_ms,
+        unreadable: None,
     });
     let note = Plan::text(shape.print, &spans, "");
     let mut bench = Bench::shaped(MemoryTarget::new(), shape, policy(), 1 << 30, None);

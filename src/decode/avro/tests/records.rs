@@ -365,6 +365,28 @@ fn a_container_gives_a_row_for_each_object_or_none() {
     }
 }
 
+/// A record is rows or a dead letter, never both: also if what is wrong with an object is that it has no table.
+#[test]
+fn a_container_with_an_object_without_a_table_has_no_rows() {
+    let schema = Parsed::parse_str(USER).unwrap();
+    for names in [["a", "b", ""], ["", "a", "b"]] {
+        let mut writer = apache_avro::Writer::new(&schema, Vec::new()).unwrap();
+        for name in names {
+            let age = Theirs::Union(1, Theirs::Int(1).into());
+            let fields = [("name", Theirs::String(name.into())), ("age", age)];
+            let fields = fields.map(|(name, value)| (name.to_owned(), value));
+            writer.append_value(Theirs::Record(fields.into())).unwrap();
+        }
+        let file = writer.into_inner().unwrap();
+        let mut settings = settings(Shelf::default(), None);
+        settings.encoding = Encoding::Container;
+        settings.collection = Collection::Field("name".into());
+        let mut decoder = AvroDecoder::new(settings);
+        assert_eq!(bad(&mut decoder, &file).reason, Reason::NoTable);
+        assert!(decoder.more("t").is_none());
+    }
+}
+
 #[test]
 fn strings_are_utf8_each_on_its_own() {
     let schema = r#"{"type":"record","name":"R","fields":[
