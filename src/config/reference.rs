@@ -145,8 +145,8 @@ fn client_markdown() -> String {
 fn original_markdown() -> String {
     let mut out = format!("\n## {}\n\n", Section::Original.title());
     out += "A file of rakam-api-collector's is read as it is, but nothing in it is ignored silently. These keys are problems, unless\n\
-            their value is empty or says what is the case anyway. `stream.source=kinesis`, `target=raptor` and\n\
-            `source.data-format.avro.encoding=RAKAM`, the original's form of Avro, are not served yet either.\n\n";
+            their value is empty or says what is the case anyway. `stream.source=kinesis` and `target=raptor` are not served\n\
+            yet either.\n\n";
     out += "| key | meaning there | accepted value |\n|---|---|---|\n";
     for key in original(true) {
         let accepted = match key.status {
