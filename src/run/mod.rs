@@ -4,6 +4,7 @@
 //! end them. Decides nothing about records.
 
 mod crew;
+mod error;
 mod summary;
 mod wire;
 
@@ -12,15 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use alluvium_target::{Target, TargetError};
+use alluvium_target::Target;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
 use self::crew::Crew;
+pub use self::error::RunError;
 use self::wire::Portions;
 pub(crate) use self::wire::portions;
-use crate::catalog::{Binding, CatalogError, SqlCatalog, Tables};
-use crate::config::memory::{self, MemoryUnknown};
+use crate::catalog::{Binding, SqlCatalog, Tables};
+use crate::config::memory;
 use crate::config::settings::Settings;
 use crate::config::{Loaded, Recipe};
 use crate::deliver::Backoff;
@@ -28,10 +30,10 @@ use crate::duplicates::Duplicates;
 use crate::metrics::{Health, Metrics};
 use crate::record::{Partition, Position};
 use crate::registry::{self, Targets};
-use crate::schemas::{Client, SchemaError};
+use crate::schemas::Client;
 use crate::source::SourceError;
 use crate::source::kafka::{self, KafkaLate, KafkaSettings};
-use crate::worker::{Budget, Ends, Leaving, Shape, Shared, WorkerError};
+use crate::worker::{Budget, Ends, Leaving, Shape, Shared};
 
 /// Spans that talk to the target at once, for each of `committer.thread.count`: a thread of the original waited for one
 /// upload, while a span here holds no thread, and one that hangs must not keep the others from the target.
@@ -40,65 +42,6 @@ const ATTEMPTS_A_THREAD: usize = 4;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
 /// Where answers are given when nobody has chosen an address.
 const DEFAULT_LISTEN: &str = "127.0.0.1:9464";
-
-/// Why the program could not do its work, named by its exit code.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Something that a person must change before it can start: exit code 2.
-    #[error("{0}")]
-    Configuration(String),
-    /// It failed while running: exit code 1.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<TargetError> for RunError {
-    fn from(error: TargetError) -> Self {
-        match error {
-            TargetError::Unavailable(_) => Self::Failed(error.to_string()),
-            _ => Self::Configuration(error.to_string()),
-        }
-    }
-}
-
-impl From<SchemaError> for RunError {
-    fn from(error: SchemaError) -> Self {
-        match error {
-            SchemaError::Unavailable(_) => Self::Failed(error.to_string()),
-            _ => Self::Configuration(error.to_string()),
-        }
-    }
-}
-
-impl From<CatalogError> for RunError {
-    fn from(error: CatalogError) -> Self {
-        match error {
-            CatalogError::Unavailable(_) => Self::Failed(error.to_string()),
-            _ => Self::Configuration(error.to_string()),
-        }
-    }
-}
-
-impl From<SourceError> for RunError {
-    fn from(error: SourceError) -> Self {
-        match error {
-            SourceError::Unavailable(_) => Self::Failed(error.to_string()),
-            SourceError::Misconfigured(_) => Self::Configuration(error.to_string()),
-        }
-    }
-}
-
-impl From<MemoryUnknown> for RunError {
-    fn from(error: MemoryUnknown) -> Self {
-        Self::Configuration(error.to_string())
-    }
-}
-
-impl From<WorkerError> for RunError {
-    fn from(error: WorkerError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
 
 /// Asks a running program to stop. Clones ask the same program.
 #[derive(Clone, Debug, Default)]
