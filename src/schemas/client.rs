@@ -147,7 +147,7 @@ impl Client {
         })
     }
 
-    /// Asks one registry after the other until one knows; that there is no such thing is known when all say so.
+    /// Asks one registry after the other until one knows; that there is no such thing is known when all that answer say so.
     async fn get(&self, path: &str) -> Result<Json, SchemaError> {
         let (mut unavailable, mut unknown): (Vec<Arc<str>>, _) = (Vec::new(), None);
         let mut refused =
@@ -168,9 +168,10 @@ impl Client {
         }
         // One that may answer later is reason to wait, even if another refuses us.
         match (unavailable.is_empty(), unknown) {
-            (true, Some(unknown)) => Err(unknown),
+            // One that is down for good must not make an unknown number hold its partition for good.
+            (_, Some(unknown)) => Err(unknown),
             (true, None) => Err(refused),
-            (false, _) => Err(SchemaError::Unavailable(unavailable.join("; ").into())),
+            (false, None) => Err(SchemaError::Unavailable(unavailable.join("; ").into())),
         }
     }
 }

@@ -192,3 +192,22 @@ async fn authorities_must_be_certificates() {
     .unwrap();
     refused("no certificate");
 }
+
+/// One that follows another may not have a schema yet.
+#[tokio::test]
+async fn that_there_is_no_schema_is_said_by_all_that_answer() {
+    let (lags, _) = serve(|_, _| (404, r#"{"error_code":40403}"#.into())).await;
+    let (knows, _) = serve(|_, _| (200, r#"{"schema":"\"int\""}"#.into())).await;
+    let fetched = async |urls: &[&str]| client(urls).fetch(SchemaId::Number(1)).await;
+    assert!(fetched(&[&lags, &knows]).await.is_ok());
+    for urls in [
+        [lags.as_str(), "http://127.0.0.1:1"],
+        ["http://127.0.0.1:1", &lags],
+    ] {
+        let unknown = fetched(&urls).await;
+        assert!(
+            matches!(unknown, Err(SchemaError::NotFound(_))),
+            "{unknown:?}"
+        );
+    }
+}
