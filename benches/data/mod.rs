@@ -81,7 +81,7 @@ impl Events {
         }
         fields.extend([
             ("_id", text(uuid(random))),
-            ("_session", text(format!("{:016x}", random.next()))),
+            ("_session", text(format!("{:08x}", random.below(1 << 32)))),
             (
                 "url",
                 text(format!("https://www.example.com{}", path(random))),
