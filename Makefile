@@ -2,7 +2,8 @@
 # make fast-test  the tests that need no services; the same as `cargo test --workspace`
 # make simulation  the protocol in SEEDS small worlds with every kind of fault; ALLUVIUM_SEED=n tells the story of one
 # make ci         format, lints, licences, docs, then `make test`
-# make bench      the end-to-end benchmark against the same services
+# make bench      the end-to-end benchmark against the same services: all cases, or ONLY=name (benches/end_to_end/main.rs)
+# make soak       half an hour at full speed with a load that rises and drops: SOAK_* (benches/end_to_end/soak/mod.rs)
 # make chaos      breaks everything at random and counts every record: ROUNDS, CHAOS_SECONDS, CHAOS_RATE (CONTRIBUTING.md)
 # make pressure   500 partitions, 20 tables, little memory, a slow target, a backlog: PRESSURE_* (CONTRIBUTING.md)
 # make services   only fetches what the service tests need, into .services/
@@ -11,7 +12,7 @@ CARGO ?= cargo
 
 SEEDS ?= 100000
 
-.PHONY: test fast-test simulation ci bench chaos pressure services clean-services
+.PHONY: test fast-test simulation ci bench soak chaos pressure services clean-services
 
 test:
 	scripts/test
@@ -29,9 +30,16 @@ endif
 ci:
 	.ci/run
 
+ifdef ONLY
+bench: export ALLUVIUM_BENCH_ONLY = $(ONLY)
+endif
 bench: services
 	$(CARGO) bench --no-run --bench end_to_end
 	scripts/services/with $(CARGO) bench --bench end_to_end
+
+soak: services
+	$(CARGO) bench --no-run --bench end_to_end
+	scripts/services/with $(CARGO) bench --bench end_to_end -- soak
 
 # The program under attack is the release build, the tests are not.
 chaos pressure: export CHAOS_PROGRAM = $(abspath $(or $(CARGO_TARGET_DIR),target))/release/alluvium

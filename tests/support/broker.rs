@@ -170,12 +170,17 @@ pub struct Sender {
 
 impl Sender {
     pub fn new(bootstrap: &str, topic: &str) -> Self {
+        Self::compressing(bootstrap, topic, "lz4")
+    }
+
+    /// As [`Sender::new`], compressing with one of librdkafka's codecs, or `none`.
+    pub fn compressing(bootstrap: &str, topic: &str, codec: &str) -> Self {
         let failures = Arc::new(Failures::default());
         let producer = client(bootstrap)
             .set("enable.idempotence", "true")
             .set("linger.ms", "20")
             .set("batch.size", "500000")
-            .set("compression.type", "lz4")
+            .set("compression.type", codec)
             .set("message.max.bytes", "20000000")
             .set("queue.buffering.max.kbytes", "65536")
             .set("delivery.timeout.ms", "180000")

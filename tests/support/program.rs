@@ -1,5 +1,6 @@
 //! The program under test as a process: started, signalled, awaited, looked at from outside.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +15,11 @@ use super::{eventually, seconds};
 fn command() -> Command {
     // Long runs want the release build.
     let program = std::env::var_os("CHAOS_PROGRAM");
-    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_alluvium").into());
+    command_of(&program.unwrap_or_else(|| env!("CARGO_BIN_EXE_alluvium").into()))
+}
+
+/// A program to be started with no other settings than those it is given.
+pub fn command_of(program: &OsStr) -> Command {
     let mut command = Command::new(program);
     // The tests' own variables must not configure the program.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALLUVIUM_")) {
@@ -36,6 +41,11 @@ pub fn alluvium_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output
         .envs(environment.iter().copied())
         .output()
         .unwrap()
+}
+
+/// As [`alluvium`], of the program at a path.
+pub fn alluvium_at(program: &OsStr, arguments: &[&str]) -> Output {
+    command_of(program).args(arguments).output().unwrap()
 }
 
 /// Standard error of a finished run.
@@ -63,6 +73,20 @@ impl Program {
 
     /// As [`Program::start_with`], with environment variables.
     pub fn start_in(config: &Config, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_command(command(), config, arguments, environment)
+    }
+
+    /// As [`Program::start`], of the program at a path.
+    pub fn start_at(program: &OsStr, config: &Config, arguments: &[&str]) -> Self {
+        Self::start_command(command_of(program), config, arguments, &[])
+    }
+
+    fn start_command(
+        mut command: Command,
+        config: &Config,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = config.write();
         let log = file.with_extension("log");
         let stderr = File::options()
@@ -70,7 +94,7 @@ impl Program {
             .append(true)
             .open(&log)
             .unwrap();
-        let process = command()
+        let process = command
             .args(["run", "--config", &file.display().to_string()])
             .args(arguments)
             .envs(environment.iter().copied())

@@ -15,6 +15,7 @@ mod gzip;
 mod key;
 mod line;
 mod output;
+pub mod steps;
 mod store;
 mod target;
 

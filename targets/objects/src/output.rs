@@ -9,7 +9,7 @@ use crate::{ContentHash, gzip};
 
 /// Text is compressed in pieces of about this many bytes, cut between lines. Events in one piece would be
 /// 1% smaller at level 1 and 3% at level 6; pieces of 16 KiB would be larger by a sixth and a third.
-const PIECE: usize = 240 * 1024;
+pub(crate) const PIECE: usize = 240 * 1024;
 
 /// Less text than this stays as it is when memory is short: compressed so early, it would gain little
 /// then and cost size for good.

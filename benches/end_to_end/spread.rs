@@ -1,0 +1,54 @@
+//! A number measured several times: its median, and the least and the greatest.
+
+use std::fmt;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Spread {
+    sorted: Vec<f64>,
+    decimals: usize,
+}
+
+impl Spread {
+    /// Of measured values, shown with so many decimals.
+    pub(crate) fn new(values: impl IntoIterator<Item = f64>, decimals: usize) -> Self {
+        let mut sorted: Vec<f64> = values.into_iter().collect();
+        assert!(!sorted.is_empty(), "nothing was measured");
+        sorted.sort_by(f64::total_cmp);
+        Self { sorted, decimals }
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        let middle = self.sorted.len() / 2;
+        match self.sorted.len() % 2 {
+            1 => self.sorted[middle],
+            _ => self.sorted[middle - 1].midpoint(self.sorted[middle]),
+        }
+    }
+
+    fn text(&self, value: f64) -> String {
+        let text = format!("{value:.*}", self.decimals);
+        let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+        let mut out = String::new();
+        for (at, digit) in whole.chars().enumerate() {
+            if at > 0 && (whole.len() - at).is_multiple_of(3) {
+                out.push(',');
+            }
+            out.push(digit);
+        }
+        match rest {
+            "" => out,
+            rest => format!("{out}.{rest}"),
+        }
+    }
+}
+
+/// `median (least to greatest)`, or the value alone if it was measured once.
+impl fmt::Display for Spread {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text(self.median()))?;
+        if let [least, .., greatest] = self.sorted[..] {
+            write!(out, " ({} to {})", self.text(least), self.text(greatest))?;
+        }
+        Ok(())
+    }
+}
