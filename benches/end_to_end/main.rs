@@ -49,15 +49,24 @@ mod stages;
 mod standing;
 mod transform;
 
+/// What `cargo bench` adds to the arguments, and `cargo test`, which runs benches too, to see that they work, does not. This one
+/// needs its services for that.
+const WANTED: &str = "--bench";
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (wanted, arguments): (Vec<_>, Vec<_>) = arguments
+        .into_iter()
+        .partition(|argument| argument == WANTED);
+    if wanted.is_empty() {
+        return;
+    }
     match arguments.first().map(String::as_str) {
         Some("stage") => stages::child(&arguments[1..]),
         Some("feed") => soak::feed(&arguments[1..]),
         Some("soak") => soak::run(),
-        Some("--bench") => bench(),
-        // `cargo test` runs benches too, to see that they work; this one needs its services for that.
-        _ => {}
+        Some(other) => panic!("{other} is not a part of this"),
+        None => bench(),
     }
 }
 

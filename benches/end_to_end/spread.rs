@@ -42,13 +42,15 @@ impl Spread {
     }
 }
 
-/// `median (least to greatest)`, or the value alone if it was measured once.
+/// `median (least to greatest)`, or the value alone if it was the same each time.
 impl fmt::Display for Spread {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.text(self.median()))?;
-        if let [least, .., greatest] = self.sorted[..] {
-            write!(out, " ({} to {})", self.text(least), self.text(greatest))?;
+        let median = self.text(self.median());
+        let [least, greatest] = [self.sorted.first(), self.sorted.last()]
+            .map(|value| value.map_or_else(String::new, |value| self.text(*value)));
+        if least == greatest {
+            return out.write_str(&median);
         }
-        Ok(())
+        write!(out, "{median} ({least} to {greatest})")
     }
 }

@@ -52,7 +52,7 @@ impl Stages {
 fn run(arguments: &[&str]) -> HashMap<String, f64> {
     let this = std::env::current_exe().expect("a path");
     let output = Command::new(this)
-        .arg("stage")
+        .args([crate::WANTED, "stage"])
         .args(arguments)
         .stderr(std::process::Stdio::inherit())
         .output()

@@ -78,7 +78,7 @@ impl Load {
         let this = std::env::current_exe().expect("a path");
         let numbers = [peak, period, time].map(|number| number.to_string());
         let mut process = Command::new(this)
-            .args(["feed", kafka, topic])
+            .args([crate::WANTED, "feed", kafka, topic])
             .args(numbers)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -26,6 +26,7 @@ pub(super) fn watch(
     std::fs::create_dir_all(directory).expect("a directory for samples");
     let mut file = File::create(directory.join("samples.csv")).expect("a file for samples");
     file.write_all(HEADER.as_bytes()).expect("a line");
+    print!("{HEADER}");
     let start = Instant::now();
     let (mut samples, mut before) = (Vec::new(), Seen::now(program, load, start));
     while start.elapsed() < time {
@@ -36,7 +37,7 @@ pub(super) fn watch(
         let sample = seen.since(&before);
         file.write_all(sample.line().as_bytes()).expect("a line");
         if samples.len() % 10 == 9 {
-            println!("{sample:?}");
+            print!("{}", sample.line());
             let free = free_disk(directory);
             assert!(free > DISK_KEPT, "only {} MB of disk are left", free >> 20);
         }
