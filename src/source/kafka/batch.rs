@@ -315,7 +315,7 @@ impl<C: ConsumerContext> Messages<C> {
                 self.partitions.push((partition.clone(), queue));
             }
             None => {
-                tracing::error!(%partition, "kafka: the client has no queue for the partition; report this as a bug")
+                tracing::error!(%partition, "kafka: the client has no queue for the partition; report this as a bug");
             }
         }
     }
@@ -337,6 +337,25 @@ impl<C: ConsumerContext> Messages<C> {
     /// Drops what was taken of a partition, which is about to be read from somewhere else.
     pub(super) fn discard(&mut self, partition: &Partition) {
         self.taken.retain(|message| !message.is_of(partition));
+    }
+
+    /// Behind the last message of a partition, as its broker said with the last ones that were fetched.
+    pub(super) fn end(&self, partition: &Partition) -> Option<i64> {
+        let topic = CString::new(partition.topic()).ok()?;
+        let (client, number) = (self.consumer.client().native_ptr(), partition.number());
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client is there, and both numbers may be written to.
+        let found = unsafe {
+            native::rd_kafka_get_watermark_offsets(
+                client,
+                topic.as_ptr(),
+                number,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        let found = RDKafkaErrorCode::from(found) == RDKafkaErrorCode::NoError;
+        (found && high >= 0).then_some(high)
     }
 
     /// Whether none was taken.

@@ -285,12 +285,11 @@ impl KafkaSource {
         self.publish_lag();
     }
 
-    /// Publishes how far behind each partition is, from the ends that statistics report every few seconds.
+    /// Publishes how far behind each partition is, as far as its broker has told.
     fn publish_lag(&self) {
-        let ends = self.consumer.context().ends();
         for (_, assigned) in self.slots.iter() {
             let partition = &assigned.partition;
-            if let Some(end) = ends.get(&(partition.topic().to_owned(), partition.number())) {
+            if let Some(end) = self.messages.end(partition) {
                 self.metrics
                     .lag
                     .with_label_values(&[partition.topic(), &partition.number().to_string()])
