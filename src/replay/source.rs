@@ -83,10 +83,11 @@ impl Source for PartSource {
             std::thread::sleep(wait);
             return Ok(Vec::new());
         }
-        let mut wait = wait;
-        for _ in 0..max {
+        let (mut wait, mut left) = (wait, max);
+        while left > 0 {
             let (next, end) = (&mut self.next, self.end);
-            let taken = self.reader.read(wait, |record| {
+            let taken = self.reader.read(wait, left, |record| {
+                left -= 1;
                 *next = record.position.next();
                 if record.position >= end {
                     return ControlFlow::Break(());

@@ -7,6 +7,18 @@ use super::{CLOSE_PATIENCE, RunError, Stop};
 use crate::source::kafka::{KafkaSettings, KafkaSource};
 use crate::worker::{Ends, STOP_DEADLINE, Shared, SystemClock, Worker, WorkerError};
 
+/// How often is looked whether all have ended.
+const TICK: Duration = Duration::from_millis(50);
+
+/// However a worker ends.
+struct AsksWhenDropped<'a>(&'a Stop);
+
+impl Drop for AsksWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.ask();
+    }
+}
+
 /// The workers of a process.
 pub(super) struct Crew {
     started: Instant,
@@ -35,9 +47,8 @@ impl Crew {
                 .name(format!("worker-{number}"))
                 .spawn(move || {
                     // One worker that fails takes the others with it: a process is healthy or it is not.
-                    let result = worker.run(|| stop.asked());
-                    stop.ask();
-                    result
+                    let _ended = AsksWhenDropped(&stop);
+                    worker.run(|| stop.asked())
                 })
                 .map_err(|error| RunError::Failed(format!("cannot start a worker: {error}")))?;
             crew.threads.push(thread);
@@ -56,14 +67,16 @@ impl Crew {
                     ));
                 }
             }
-            if self.threads.iter().any(JoinHandle::is_finished) {
-                stop.ask();
-            }
             if ends.is_some_and(|ends| ends.reached(self.started.elapsed())) && !stop.asked() {
                 tracing::info!("every partition is committed to the end it had at start");
                 stop.ask();
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // Who ends asks all to stop, so that nothing needs to be looked at meanwhile but ends.
+            if stop.asked() || ends.is_some() {
+                tokio::time::sleep(TICK).await;
+            } else {
+                stop.wait().await;
+            }
         }
         let mut result = Ok(());
         for thread in self.threads {

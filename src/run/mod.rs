@@ -115,32 +115,16 @@ pub async fn run(
     let health = Arc::new(Health::new(wire::wanted_workers(settings)));
     // First of all, so that a start that waits can be seen from outside.
     let answering = answer(settings, &metrics, &health).await?;
-    let mut tables = None;
-    until_available("catalog", &stop, async || {
-        tables = open_catalog(settings).await?;
-        Ok(())
-    })
-    .await?;
-    if stop.asked() {
-        return Ok(());
-    }
-    let shape = shape(settings, &loaded.recipe.shaping(), targets, tables).await?;
-    let target = shape.target();
-    until_available("target", &stop, async || {
-        target.check().await.map_err(RunError::from)
-    })
-    .await?;
     let budget_bytes = budget(settings)?;
     let mut kafka = wire::kafka_settings(settings);
-    let mut found = Found::default();
-    until_available("kafka", &stop, async || {
-        found = find(&kafka, options.until_end).await?;
-        Ok(())
-    })
-    .await?;
-    if stop.asked() {
+    // At once: each waits for somebody else, and a start is part of every outage.
+    let (found, shape) = tokio::try_join!(
+        find_available(&kafka, options.until_end, &stop),
+        shape_available(loaded, targets, &stop)
+    )?;
+    let Some(shape) = shape.filter(|_| !stop.asked()) else {
         return Ok(());
-    }
+    };
     let workers = wire::worker_count(settings, found.partitions.len());
     kafka.prefetch_bytes = wire::prefetch(budget_bytes, workers);
     let ends = options
@@ -175,6 +159,42 @@ pub async fn run(
         answering.abort();
     }
     result
+}
+
+/// What the cluster has for us, as soon as it answers.
+async fn find_available(kafka: &KafkaSettings, ends: bool, stop: &Stop) -> Result<Found, RunError> {
+    let mut found = Found::default();
+    until_available("kafka", stop, async || {
+        found = find(kafka, ends).await?;
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
+
+/// How records become outputs, as soon as catalog and target answer. `None` if it was asked to stop before.
+async fn shape_available(
+    loaded: &Loaded,
+    targets: &Targets,
+    stop: &Stop,
+) -> Result<Option<Shape>, RunError> {
+    let settings = &loaded.settings;
+    let mut tables = None;
+    until_available("catalog", stop, async || {
+        tables = open_catalog(settings).await?;
+        Ok(())
+    })
+    .await?;
+    if stop.asked() {
+        return Ok(None);
+    }
+    let shape = shape(settings, &loaded.recipe.shaping(), targets, tables).await?;
+    let target = shape.target();
+    until_available("target", stop, async || {
+        target.check().await.map_err(RunError::from)
+    })
+    .await?;
+    Ok(Some(shape))
 }
 
 /// What workers share, for so many of them, with so much memory.

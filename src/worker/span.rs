@@ -30,6 +30,10 @@ impl Equivalent<Table> for Name<'_> {
     }
 }
 
+/// The place of a table in its span.
+#[derive(Clone, Copy)]
+pub(super) struct TableIndex(usize);
+
 /// One table's rows on their way into batches.
 struct Building {
     table: Table,
@@ -110,13 +114,18 @@ impl OpenSpan {
         }
     }
 
-    /// Sees to it that every field of a row has been decided about, before the row is taken.
+    /// Sees to it that every field of a row has been decided about, before the row is taken. Who decides has to know the table, which
+    /// need not be looked for again.
     ///
     /// # Errors
     /// What is not decided yet. Nothing of the row is taken then.
-    pub(super) fn decide(&mut self, row: &Row<'_>, making: &Making<'_>) -> Result<(), Needed> {
+    pub(super) fn decide(
+        &mut self,
+        row: &Row<'_>,
+        making: &Making<'_>,
+    ) -> Result<Option<TableIndex>, Needed> {
         let Some(tables) = making.tables else {
-            return Ok(());
+            return Ok(None);
         };
         let (project, collection) = (row.project(), row.collection());
         let of_every_table = || {
@@ -161,19 +170,23 @@ impl OpenSpan {
             }
             building.extend(&told);
         }
-        Ok(())
+        Ok(Some(TableIndex(index)))
     }
 
-    /// Takes a row, and hands a full batch to the target; whether it did.
+    /// Takes a row, whose table may have been found already, and hands a full batch to the target; whether it did.
     pub(super) fn take_row(
         &mut self,
         row: &Row<'_>,
+        table: Option<TableIndex>,
         bytes: usize,
         now: Duration,
         making: &Making<'_>,
     ) -> Result<bool, TargetError> {
         self.note(now);
-        let index = self.table(row.project(), row.collection(), making);
+        let index = match table {
+            Some(TableIndex(index)) => index,
+            None => self.table(row.project(), row.collection(), making),
+        };
         let building = &mut self.tables[index];
         building.builder.append(row);
         building.bytes += bytes;

@@ -19,6 +19,7 @@ mod end_to_end;
 mod examples;
 mod failures;
 mod historical;
+mod idle;
 mod poison;
 mod readers;
 mod recover;

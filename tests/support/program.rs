@@ -182,6 +182,16 @@ impl Program {
         number.unwrap_or_else(|| panic!("no {name} in {text}")) * 1024
     }
 
+    /// User and system time of all its threads so far.
+    pub fn cpu_time(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let (_, fields) = text.rsplit_once(") ").unwrap();
+        // utime and stime, in hundredths of a second on every Linux in use.
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks = ticks.map(|field| field.parse::<u64>().unwrap());
+        Duration::from_millis(10 * ticks.sum::<u64>())
+    }
+
     /// Waits until the admin address answers `/readyz` with 200.
     pub fn wait_ready(&mut self) {
         eventually("the program to be ready", seconds(60), || {

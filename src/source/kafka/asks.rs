@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Begin;
+use super::batch::Queue;
 use super::client::{list_of, offsets};
 use super::context::{Context, Notice};
 use crate::record::{Partition, Position};
@@ -32,7 +33,7 @@ pub(super) struct Standing {
     pub(super) committed: Option<Checkpoint>,
 }
 
-/// A thread that answers one kind of question, one question at a time.
+/// A thread that answers one kind of question, one question at a time, and wakes the worker with the answer.
 #[derive(Debug)]
 pub(super) struct Asks<Q> {
     /// Nothing once ended.
@@ -45,14 +46,16 @@ impl<Q: Send + 'static> Asks<Q> {
         name: String,
         answer: impl Fn(Q) -> Notice + Send + 'static,
         consumer: &Arc<BaseConsumer<Context>>,
+        waiting: &Arc<Queue<Context>>,
     ) -> Result<Self, SourceError> {
         let (questions, receiver): (_, Receiver<Q>) = sync_channel(1);
-        let consumer = consumer.clone();
+        let (consumer, waiting) = (consumer.clone(), waiting.clone());
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || {
                 for question in receiver {
                     consumer.context().push(answer(question));
+                    waiting.wake();
                 }
             })
             .map_err(|error| SourceError::Misconfigured(format!("no thread: {error}")))?;
@@ -84,6 +87,7 @@ impl<Q: Send + 'static> Asks<Q> {
 /// Stores checkpoints: librdkafka answers only a commit that is waited for.
 pub(super) fn commits(
     consumer: &Arc<BaseConsumer<Context>>,
+    waiting: &Arc<Queue<Context>>,
     worker: usize,
 ) -> Result<Asks<TopicPartitionList>, SourceError> {
     let client = consumer.clone();
@@ -91,19 +95,20 @@ pub(super) fn commits(
         let result = client.commit(&list, CommitMode::Sync);
         Notice::Committed(result.map_err(|error| error.to_string()))
     };
-    Asks::start(format!("commits-{worker}"), commit, consumer)
+    Asks::start(format!("commits-{worker}"), commit, consumer, waiting)
 }
 
 /// Finds out where partitions stand.
 pub(super) fn standings(
     consumer: &Arc<BaseConsumer<Context>>,
+    waiting: &Arc<Queue<Context>>,
     worker: usize,
     begin: Begin,
 ) -> Result<Asks<Vec<Partition>>, SourceError> {
     let client = consumer.clone();
     let look_up =
         move |partitions: Vec<Partition>| Notice::Standings(look_up(&client, partitions, begin));
-    Asks::start(format!("standings-{worker}"), look_up, consumer)
+    Asks::start(format!("standings-{worker}"), look_up, consumer, waiting)
 }
 
 type Answers = Vec<(Partition, Result<Standing, String>)>;

@@ -106,7 +106,12 @@ impl KafkaSource {
             .iter()
             .map(|(partition, start)| (partition.clone(), start.place()))
             .collect();
-        if let Err(reason) = begin_at(&self.consumer, &places) {
+        for (partition, _) in &places {
+            self.messages.follow(partition);
+        }
+        let begun = begin_at(&self.consumer, &places);
+        self.messages.refollow();
+        if let Err(reason) = begun {
             tracing::warn!(reason, "kafka: cannot begin to read; trying again");
             self.ask_after = Instant::now() + PAUSE;
             return;
@@ -208,6 +213,7 @@ impl KafkaSource {
                     begin_anew(&self.consumer, &place)
                 }
             });
+            self.messages.refollow();
             match moved {
                 Ok(()) => assigned.seek = None,
                 Err(reason) => {

@@ -64,7 +64,6 @@ pub(super) fn member_config(settings: &KafkaSettings, worker: usize) -> ClientCo
         ("enable.auto.offset.store", "false".into()),
         // Where reading begins is decided here, aloud; an expired position must not be skipped in silence.
         ("auto.offset.reset", "error".into()),
-        ("statistics.interval.ms", "5000".into()),
         // Both are looked at before a request, so that one more answer comes on top.
         ("queued.max.messages.kbytes", (prefetch >> 11).to_string()),
         (

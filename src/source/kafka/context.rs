@@ -1,6 +1,6 @@
 //! What librdkafka tells us between records, kept until the worker's thread asks for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,6 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -35,7 +34,6 @@ pub(super) struct Context {
     notices: Mutex<VecDeque<Notice>>,
     any: AtomicBool,
     closing: AtomicBool,
-    ends: Mutex<HashMap<(String, i32), i64>>,
     metrics: Arc<Metrics>,
 }
 
@@ -45,7 +43,6 @@ impl Context {
             notices: Mutex::default(),
             any: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            ends: Mutex::default(),
             metrics,
         }
     }
@@ -63,11 +60,6 @@ impl Context {
     /// From now on revocations are answered at once: nobody is left to flush for them.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
-    }
-
-    /// The ends of partitions as last reported by their brokers.
-    pub(super) fn ends(&self) -> MutexGuard<'_, HashMap<(String, i32), i64>> {
-        lock(&self.ends)
     }
 
     /// Whether [`Context::close`] was called.
@@ -107,16 +99,9 @@ impl ClientContext for Context {
         tracing::warn!(%error, "kafka: {reason}");
     }
 
-    fn stats(&self, statistics: Statistics) {
-        let mut ends = lock(&self.ends);
-        for topic in statistics.topics.into_values() {
-            for (number, partition) in topic.partitions {
-                if partition.hi_offset >= 0 {
-                    ends.insert((topic.topic.clone(), number), partition.hi_offset);
-                }
-            }
-        }
-    }
+    /// Nobody asks for statistics but a person who sets `kafka.client.statistics.interval.ms`: to read them costs more than all else that
+    /// happens in between.
+    fn stats_raw(&self, _: &[u8]) {}
 }
 
 impl ConsumerContext for Context {

@@ -12,13 +12,12 @@ use async_trait::async_trait;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{
-    BorrowedMessage, DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders,
-};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::KafkaSettings;
+use super::batch::Message;
 use super::client;
 use crate::deliver::{Late, LateError, LateSink};
 use crate::record::{Partition, Position, Record};
@@ -163,9 +162,10 @@ async fn hand_over(
 }
 
 /// The topic that a record of the historical topic was first sent to, if it says so.
-pub(super) fn origin<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a str> {
-    let mut headers = message.headers()?.iter();
-    let topic = headers.find(|header| header.key == ORIGIN_TOPIC)?.value?;
+pub(super) fn origin(message: &Message) -> Option<&str> {
+    let mut headers = message.headers();
+    let (_, topic) = headers.find(|(name, _)| *name == ORIGIN_TOPIC.as_bytes())?;
+    let topic = topic?;
     (std::str::from_utf8(topic).ok()).filter(|topic| !topic.is_empty())
 }
 

@@ -6,11 +6,13 @@
 
 mod asks;
 mod assign;
+mod batch;
 mod client;
 mod context;
 mod late;
 mod part;
 mod questions;
+mod reading;
 mod slots;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,11 +22,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message, Timestamp};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::asks::Asks;
 use self::assign::Asked;
+use self::batch::{Messages, Queue};
 use self::context::{Context, Notice};
 use self::slots::{Assigned, Slots};
 use super::{Checkpoint, Event, Slot, Source, SourceError};
@@ -86,6 +88,9 @@ impl std::fmt::Debug for KafkaSettings {
 /// A member of a consumer group.
 pub struct KafkaSource {
     settings: KafkaSettings,
+    messages: Messages<Context>,
+    /// What is no message.
+    events: Arc<Queue<Context>>,
     consumer: Arc<BaseConsumer<Context>>,
     commits: Asks<TopicPartitionList>,
     standings: Asks<Vec<Partition>>,
@@ -110,7 +115,7 @@ pub struct KafkaSource {
     giving_back: Vec<TopicPartitionList>,
     /// Whether the last assignment was told as [`Event::Joined`].
     joined: bool,
-    lag_after: Instant,
+    each_second_after: Instant,
     metrics: Arc<Metrics>,
 }
 
@@ -132,10 +137,14 @@ impl KafkaSource {
             SourceError::Misconfigured(format!("cannot subscribe to {topics:?}: {error}"))
         })?;
         let consumer = Arc::new(consumer);
+        let messages = Messages::of(&consumer).ok_or_else(no_queue)?;
+        let waiting = messages.queue();
         let now = Instant::now();
         Ok(Self {
-            commits: asks::commits(&consumer, worker)?,
-            standings: asks::standings(&consumer, worker, settings.begin)?,
+            commits: asks::commits(&consumer, waiting, worker)?,
+            standings: asks::standings(&consumer, waiting, worker, settings.begin)?,
+            events: Queue::of_consumer(&consumer).ok_or_else(no_queue)?,
+            messages,
             settings,
             consumer,
             slots: Slots::default(),
@@ -150,7 +159,7 @@ impl KafkaSource {
             committing: false,
             giving_back: Vec::new(),
             joined: true,
-            lag_after: now,
+            each_second_after: now,
             metrics,
         })
     }
@@ -177,7 +186,7 @@ impl KafkaSource {
         )
     }
 
-    fn on_error(&mut self, error: &KafkaError) -> Result<(), SourceError> {
+    fn on_error(&mut self, error: &KafkaError, reason: &str) -> Result<(), SourceError> {
         self.metrics.source_errors.inc();
         match error {
             KafkaError::MessageConsumptionFatal(code) => Err(SourceError::Misconfigured(format!(
@@ -190,7 +199,7 @@ impl KafkaSource {
                 Ok(())
             }
             error => {
-                tracing::warn!(%error, "kafka: reading is disturbed; librdkafka tries again");
+                tracing::warn!(%error, reason, "kafka: reading is disturbed; librdkafka tries again");
                 Ok(())
             }
         }
@@ -257,6 +266,7 @@ impl KafkaSource {
     fn forget(&mut self, slots: &[Slot]) {
         for slot in slots {
             if let Some(Assigned { partition, .. }) = self.slots.remove(*slot) {
+                self.messages.unfollow(&partition);
                 self.metrics
                     .forget_partition(partition.topic(), &partition.number().to_string());
                 self.metrics.partitions.dec();
@@ -264,16 +274,22 @@ impl KafkaSource {
         }
     }
 
-    /// Publishes how far behind each partition is, from the ends that statistics report every few seconds.
-    fn publish_lag(&mut self) {
-        if Instant::now() < self.lag_after {
+    fn each_second(&mut self) {
+        let now = Instant::now();
+        if now < self.each_second_after {
             return;
         }
-        self.lag_after = Instant::now() + Duration::from_secs(1);
-        let ends = self.consumer.context().ends();
+        self.each_second_after = now + Duration::from_secs(1);
+        // A partition that nobody follows would stand still for good.
+        self.messages.refollow();
+        self.publish_lag();
+    }
+
+    /// Publishes how far behind each partition is, as far as its broker has told.
+    fn publish_lag(&self) {
         for (_, assigned) in self.slots.iter() {
             let partition = &assigned.partition;
-            if let Some(end) = ends.get(&(partition.topic().to_owned(), partition.number())) {
+            if let Some(end) = self.messages.end(partition) {
                 self.metrics
                     .lag
                     .with_label_values(&[partition.topic(), &partition.number().to_string()])
@@ -283,35 +299,8 @@ impl KafkaSource {
     }
 }
 
-/// A message as a record, with what its header of that name says of a schema. Only in the historical topic other headers are looked at.
-fn record<'a>(
-    message: &'a BorrowedMessage<'_>,
-    schema_header: Option<&str>,
-    historical_topic: Option<&str>,
-) -> Record<'a> {
-    let is_late = historical_topic.is_some_and(|topic| topic == message.topic());
-    let timestamp = match message.timestamp() {
-        Timestamp::NotAvailable => None,
-        Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
-    };
-    Record {
-        position: Position::at(message.offset()),
-        timestamp,
-        key: message.key(),
-        payload: message.payload(),
-        schema: schema_header.and_then(|name| header(message, name)),
-        origin: is_late.then(|| late::origin(message)).flatten(),
-    }
-}
-
-/// The value of the last header of that name.
-fn header<'a>(message: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a [u8]> {
-    let headers = message.headers()?;
-    let last = (0..headers.count())
-        .rev()
-        .map(|at| headers.get(at))
-        .find(|header| header.key == name)?;
-    last.value
+fn no_queue() -> SourceError {
+    SourceError::Misconfigured("librdkafka has no queue to give".into())
 }
 
 impl Source for KafkaSource {
@@ -323,41 +312,9 @@ impl Source for KafkaSource {
     ) -> Result<Vec<Event>, SourceError> {
         self.ask_for_standings();
         self.seek_waiting();
-        let mut wait = wait;
-        let mut disturbed = Vec::new();
-        for _ in 0..max {
-            // Told first: a record behind a rebalance may belong to somebody else.
-            if self.consumer.context().any() || !disturbed.is_empty() {
-                break;
-            }
-            let polled = self.consumer.poll(wait);
-            wait = Duration::ZERO;
-            match polled {
-                None => break,
-                Some(Ok(message)) => {
-                    let (topic, number) = (message.topic(), message.partition());
-                    let settings = &self.settings;
-                    let historical_topic = settings.historical_topic.as_deref();
-                    let record = record(&message, settings.schema_header, historical_topic);
-                    let Some(slot) = self.slots.find(topic, number) else {
-                        continue;
-                    };
-                    let Some(assigned) = self.slots.get_mut(slot) else {
-                        continue;
-                    };
-                    if assigned.seek.is_some() {
-                        continue;
-                    }
-                    assigned.next = record.position.next();
-                    if take(slot, record).is_break() {
-                        break;
-                    }
-                }
-                Some(Err(error)) => disturbed.push(error),
-            }
-        }
-        for error in &disturbed {
-            self.on_error(error)?;
+        let disturbed = self.read(wait, max, take);
+        for (error, reason) in &disturbed {
+            self.on_error(error, reason)?;
         }
         // Behind the records, so that those of a new partition come only after it was told.
         let mut events = Vec::new();
@@ -368,17 +325,19 @@ impl Source for KafkaSource {
             self.joined = true;
             events.push(Event::Joined);
         }
-        self.publish_lag();
+        self.each_second();
         Ok(events)
     }
 
     fn pause(&mut self, slots: &[Slot]) {
+        self.slots.set_paused(slots, true);
         if let Err(error) = self.consumer.pause(&self.list(slots)) {
             tracing::warn!(%error, "kafka: could not pause");
         }
     }
 
     fn resume(&mut self, slots: &[Slot]) {
+        self.slots.set_paused(slots, false);
         if let Err(error) = self.consumer.resume(&self.list(slots)) {
             tracing::warn!(%error, "kafka: could not resume");
         }
@@ -388,6 +347,7 @@ impl Source for KafkaSource {
         if let Some(assigned) = self.slots.get_mut(slot) {
             assigned.next = to;
             assigned.seek = Some(to);
+            self.messages.discard(&assigned.partition);
         }
     }
 

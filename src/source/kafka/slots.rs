@@ -13,6 +13,8 @@ pub(super) struct Assigned {
     pub(super) next: Position,
     /// Where reading must go before anything else is handed over.
     pub(super) seek: Option<Position>,
+    /// Nothing is handed over meanwhile.
+    pub(super) paused: bool,
 }
 
 /// Assigned partitions by slot and by name.
@@ -64,6 +66,18 @@ impl Slots {
         })
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.assigned.iter().all(Option::is_none)
+    }
+
+    pub(super) fn set_paused(&mut self, slots: &[Slot], paused: bool) {
+        for slot in slots {
+            if let Some(assigned) = self.get_mut(*slot) {
+                assigned.paused = paused;
+            }
+        }
+    }
+
     pub(super) fn insert(&mut self, partition: Partition, next: Position) -> Slot {
         let free = self
             .assigned
@@ -81,6 +95,7 @@ impl Slots {
             partition,
             next,
             seek: None,
+            paused: false,
         });
         Slot(free)
     }

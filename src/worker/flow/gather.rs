@@ -121,7 +121,7 @@ impl Flow {
     }
 }
 
-impl Gathering<'_> {
+impl<'a> Gathering<'a> {
     /// Takes the record as a whole, or not at all: then it says what is needed first.
     fn take(&mut self, decoder: &mut Decoder) -> Result<Result<Gathered, Needed>, TargetError> {
         let topic = self.record.origin.unwrap_or(self.partition.topic());
@@ -201,15 +201,15 @@ impl Gathering<'_> {
         self.open.opened_ms
     }
 
-    fn way(&mut self, row: &Row<'_>) -> Way<'_> {
+    fn way(&mut self, row: &Row<'_>) -> Way<'a> {
         let (topic, opened_ms) = (self.partition.topic(), self.opened_ms());
-        self.shape.routing.way(row, topic, opened_ms, self.places)
+        let shape: &'a Shape = self.shape;
+        shape.routing.way(row, topic, opened_ms, self.places)
     }
 
     /// Takes a row where it goes. `bytes` are those of the record that no row accounts for yet.
     fn row(&mut self, row: &Row<'_>, first: bool, bytes: &mut usize) -> Result<Fate, TargetError> {
-        let (topic, opened_ms) = (self.partition.topic(), self.opened_ms());
-        let way = self.shape.routing.way(row, topic, opened_ms, self.places);
+        let way = self.way(row);
         match way {
             Way::Dropped(why) => {
                 self.metrics.dropped.with_label_values(&[why]).inc();
@@ -217,7 +217,7 @@ impl Gathering<'_> {
             }
             // A record of several rows goes as its first one does.
             Way::Late { to, time } if first => {
-                if self.may_end && has_begun_since(time, opened_ms, self.clock) {
+                if self.may_end && has_begun_since(time, self.opened_ms(), self.clock) {
                     return Ok(Fate::OfRecord(Gathered::OfAnotherDay));
                 }
                 self.open.take_late(to, self.partition, self.record);
@@ -241,12 +241,13 @@ impl Gathering<'_> {
         let decided = self.open.decide(row, &self.making);
         #[cfg(test)]
         let decided = match mutation::on(Mutation::TakenUndecided) {
-            true => Ok(()),
+            true => Ok(None),
             false => decided,
         };
-        if let Err(needed) = decided {
-            return Ok(Fate::Waits(needed));
-        }
+        let table = match decided {
+            Ok(table) => table,
+            Err(needed) => return Ok(Fate::Waits(needed)),
+        };
         let routing = &self.shape.routing;
         let event = time.and_then(|time| routing.event(row, time, self.places));
         let repeats = event.map_or(Ok(false), |event| self.open.repeats(event, self.record))?;
@@ -255,7 +256,9 @@ impl Gathering<'_> {
             return Ok(Fate::Taken(false));
         }
         let bytes = std::mem::take(bytes);
-        let handed_on = self.open.take_row(row, bytes, self.now, &self.making)?;
+        let handed_on = self
+            .open
+            .take_row(row, table, bytes, self.now, &self.making)?;
         Ok(Fate::Taken(handed_on))
     }
 }

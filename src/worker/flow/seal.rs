@@ -48,6 +48,7 @@ fn read_otherwise(span: &Span) -> TargetError {
 
 impl Flow {
     /// Seals a span of a plan where the plan says that it ends.
+    #[inline]
     pub(super) fn seal_bound(
         &mut self,
         reached: Position,
