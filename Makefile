@@ -2,6 +2,7 @@
 # make fast-test  the tests that need no services; the same as `cargo test --workspace`
 # make simulation  the protocol in SEEDS small worlds with every kind of fault; ALLUVIUM_SEED=n tells the story of one
 # make ci         format, lints, licences, docs, then `make test`
+# make instructions  counts what records cost on their way, against checked-in figures; UPDATE=1 writes them (CONTRIBUTING.md)
 # make bench      the end-to-end benchmark against the same services
 # make chaos      breaks everything at random and counts every record: ROUNDS, CHAOS_SECONDS, CHAOS_RATE (CONTRIBUTING.md)
 # make pressure   500 partitions, 20 tables, little memory, a slow target, a backlog: PRESSURE_* (CONTRIBUTING.md)
@@ -11,7 +12,7 @@ CARGO ?= cargo
 
 SEEDS ?= 100000
 
-.PHONY: test fast-test simulation ci bench chaos pressure services clean-services
+.PHONY: test fast-test simulation ci instructions bench chaos pressure services clean-services
 
 test:
 	scripts/test
@@ -28,6 +29,9 @@ endif
 
 ci:
 	.ci/run
+
+instructions: services
+	$(CARGO) test --config benches/instructions/build.toml --workspace --bench instructions
 
 bench: services
 	$(CARGO) bench --no-run --bench end_to_end
