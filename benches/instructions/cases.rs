@@ -19,8 +19,11 @@ const BATCH: usize = 250;
 /// What is counted, ready to run again and again.
 type Work = Box<dyn FnMut()>;
 
-/// A case by its name; preparing it is not counted.
-const CASES: [(&str, fn(&[Event]) -> Work); 10] = [
+/// Makes work of events, which is not counted.
+type Prepare = fn(&[Event]) -> Work;
+
+/// The cases by their names.
+const CASES: [(&str, Prepare); 10] = [
     ("json_batches", |events| {
         let tables = Tables::free(Objects::Map, BATCH);
         json(parts::json_decoder(), parts::json(events), tables)

@@ -23,7 +23,7 @@ pub fn count(case: &str) -> Result<u64, String> {
         .args([RUN, case])
         .output()
         .map_err(|error| {
-            format!("valgrind does not run ({error}): `make services` fetches it, or install it")
+            format!("valgrind does not run ({error}): `make services` fetches Debian's, elsewhere install it")
         })?;
     let said = String::from_utf8_lossy(&output.stderr);
     let counted = said.lines().find_map(|line| {

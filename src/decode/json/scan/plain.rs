@@ -43,7 +43,7 @@ mod sse2 {
     #[inline(always)]
     #[expect(
         unsafe_code,
-        reason = "a fifteenth of all instructions of decoding; the compiler finds no such code for the words below"
+        reason = "to scan all strings and names of the benchmarks' events takes 1,476 instructions a record with it and 2,046 with words of eight"
     )]
     pub(super) fn first_special(chunk: &[u8; CHUNK]) -> Option<usize> {
         let all = |byte: u8| byte.cast_signed();
