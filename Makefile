@@ -2,6 +2,7 @@
 # make fast-test  the tests that need no services; the same as `cargo test --workspace`
 # make simulation  the protocol in SEEDS small worlds with every kind of fault; ALLUVIUM_SEED=n tells the story of one
 # make ci         format, lints, licences, docs, then `make test`
+# make instructions  counts what records cost on their way, against checked-in figures; UPDATE=1 writes them (CONTRIBUTING.md)
 # make bench      the end-to-end benchmark against the same services: all cases, or ONLY=name (benches/end_to_end/main.rs)
 # make soak       half an hour at full speed with a load that rises and drops: SOAK_* (benches/end_to_end/soak/mod.rs)
 # make chaos      breaks everything at random and counts every record: ROUNDS, CHAOS_SECONDS, CHAOS_RATE (CONTRIBUTING.md)
@@ -12,7 +13,7 @@ CARGO ?= cargo
 
 SEEDS ?= 100000
 
-.PHONY: test fast-test simulation ci bench soak chaos pressure services clean-services
+.PHONY: test fast-test simulation ci instructions bench soak chaos pressure services clean-services
 
 test:
 	scripts/test
@@ -29,6 +30,9 @@ endif
 
 ci:
 	.ci/run
+
+instructions: services
+	$(CARGO) test --config benches/instructions/build.toml --workspace --bench instructions
 
 ifdef ONLY
 bench: export ALLUVIUM_BENCH_ONLY = $(ONLY)

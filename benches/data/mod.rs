@@ -9,6 +9,8 @@
 
 use std::fmt::Write as _;
 
+pub mod avro;
+
 #[path = "../../tests/support/random.rs"]
 mod random;
 

@@ -84,6 +84,14 @@ impl<'a> Row<'a> {
             .map(|slot| Entry::new(self, slot))
     }
 
+    /// The field at place `at` of the record.
+    ///
+    /// # Panics
+    /// If the row has no more than `at` fields.
+    pub fn entry(&self, at: usize) -> Entry<'_, 'a> {
+        Entry::new(self, &self.buffer.slots()[at])
+    }
+
     /// The value of the field `name`. `place` is where it was last, and is kept there: records of one kind have it in one place.
     pub fn value(&self, name: &str, place: &mut usize) -> Option<Value<'a>> {
         let mut values = self.values();

@@ -35,8 +35,8 @@ pub(super) struct Bound {
     checkpoint: u32,
     /// Fields that will never have a column.
     refused: HashSet<Box<str>>,
-    /// The fields of a row that are not yet in a column.
-    pub(super) left: Vec<usize>,
+    /// The fields of a row that are not yet in a column: their places, and the columns they may have, if any.
+    pub(super) left: Vec<(usize, u32)>,
 }
 
 impl Bound {

@@ -19,8 +19,10 @@ use crate::record::{Entry, Row, Value};
 const COUNT_EVERY: usize = 64 * 1024;
 /// A batch whose text in one column comes near the 2 GiB that Arrow can address is full.
 const FULL: usize = 1 << 30;
-/// In `by_number`: not looked up yet.
+/// In `by_number`: not looked up yet, or without a column.
 const NO_COLUMN: u32 = u32::MAX;
+/// In `by_number`, beside the column: its name is the field's in lower case only, so that another field of the row comes first.
+const FOLDED: u32 = 1 << 31;
 
 /// Gathers rows of one table and gives them back as record batches.
 ///
@@ -168,10 +170,20 @@ impl TableBuilder {
         RecordBatch::try_new(schema, arrays).expect("every column has the batch's rows")
     }
 
+    /// The column whose name is the field's, letter by letter.
     #[inline]
     fn column_by_number(&self, number: Option<u32>) -> Option<usize> {
         let at = *self.by_number.get(number? as usize)?;
-        (at != NO_COLUMN).then_some(at as usize)
+        (at < FOLDED).then_some(at as usize)
+    }
+
+    fn note_number(&mut self, number: Option<u32>, column: u32) {
+        let Some(number) = number else { return };
+        let number = number as usize;
+        if self.by_number.len() <= number {
+            self.by_number.resize(number + 1, NO_COLUMN);
+        }
+        self.by_number[number] = column;
     }
 
     /// Takes a field that `column` does not take as it lies, or whose column is not known by the number of its name.
@@ -183,6 +195,9 @@ impl TableBuilder {
         place: usize,
         entry: Entry<'_, '_>,
     ) {
+        if column.is_none() && self.bound.is_some() && self.leave(row, place, entry.number()) {
+            return;
+        }
         let value = entry.value();
         match column {
             Some(at) => self.append_to(at, &value),
@@ -218,13 +233,9 @@ impl TableBuilder {
         value: &Value<'_>,
     ) {
         let name = row.name(place);
-        let at = match (self.by_name.get(name), &mut self.bound) {
-            (Some(&at), _) => at as usize,
-            (None, Some(bound)) => {
-                bound.left.push(place);
-                return;
-            }
-            (None, None) => {
+        let at = match self.by_name.get(name) {
+            Some(&at) => at as usize,
+            None => {
                 let Some(kind) = self.kind_of_new(name, row.declared(name), value) else {
                     self.add_misfit(name, value);
                     return;
@@ -232,13 +243,7 @@ impl TableBuilder {
                 self.add_column(Column::new(name, &kind, false, self.rules))
             }
         };
-        if let Some(number) = number {
-            let number = number as usize;
-            if self.by_number.len() <= number {
-                self.by_number.resize(number + 1, NO_COLUMN);
-            }
-            self.by_number[number] = at as u32;
-        }
+        self.note_number(number, at as u32);
         self.append_to(at, value);
     }
 

@@ -7,10 +7,10 @@ use alluvium::table::ColumnType;
 use serde_json::{Value, json};
 
 use crate::support::broker;
-use crate::support::catalog::{runtime, wanted};
+use crate::support::catalog::{listed, listing, runtime, wanted};
 use crate::support::config::Config;
 use crate::support::output::{dead_letters, scratch, table_rows};
-use crate::support::program::{Program, alluvium};
+use crate::support::program::Program;
 use crate::support::seconds;
 
 fn config(directory: &Path, bootstrap: &str, topic: &str) -> Config {
@@ -20,17 +20,7 @@ fn config(directory: &Path, bootstrap: &str, topic: &str) -> Config {
 
 /// What `alluvium catalog` says of a table's columns: name and type.
 fn columns(config: &Config, table: &str) -> Vec<(String, String)> {
-    let file = config.write().display().to_string();
-    let output = alluvium(&["catalog", "--config", &file, "--table", table]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
-    let lines = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let number = words.next()?.parse::<u32>();
-        let (name, kind) = (words.next()?, words.next()?);
-        number.is_ok().then(|| (name.to_owned(), kind.to_owned()))
-    });
-    lines.collect()
+    listed(&listing(config, table))
 }
 
 fn add(config: &Config, table: (&str, &str), columns: &[(&str, ColumnType)]) {

@@ -8,10 +8,10 @@ use apache_avro::{Decimal, Schema};
 use serde_json::{Value, json};
 
 use crate::support::avro::{branch, datum, framed, map, record};
-use crate::support::catalog::runtime;
+use crate::support::catalog::{listed, listing, runtime};
 use crate::support::config::Config;
 use crate::support::output::{dead_letters, files, scratch, table_rows};
-use crate::support::program::{Program, alluvium, stderr};
+use crate::support::program::Program;
 use crate::support::registry::Registry;
 use crate::support::service::{Bucket, Database, DatabaseKind, shared_kafka};
 use crate::support::{broker, eventually, seconds, unique};
@@ -287,17 +287,8 @@ fn assert_tiles(stage: &Stage, names: &[String], records: i64) -> usize {
 
 /// The table's columns are in the catalog, as `alluvium catalog` shows them.
 fn assert_catalog(stage: &Stage, config: &Config, resolved: bool) {
-    let (file, table) = (config.write(), format!("{}.event", stage.topic));
-    let file = file.display().to_string();
-    let output = alluvium(&["catalog", "--config", &file, "--table", &table]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let listing = String::from_utf8(output.stdout).unwrap();
-    let columns = listing.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        words.next()?.parse::<u32>().ok()?;
-        Some((words.next()?, words.next()?))
-    });
-    let columns: BTreeMap<_, _> = columns.collect();
+    let listing = listing(config, &format!("{}.event", stage.topic));
+    let columns: BTreeMap<_, _> = listed(&listing).into_iter().collect();
     let mut wanted: BTreeMap<_, _> = [
         ("_shard_time", "timestamp"),
         ("_time", "timestamp"),
@@ -316,7 +307,8 @@ fn assert_catalog(stage: &Stage, config: &Config, resolved: bool) {
         wanted.extend([("note", "varchar"), ("title", "varchar")]);
     }
     for (name, kind) in wanted {
-        assert_eq!(columns.get(name), Some(&kind), "{name} in\n{listing}");
+        let listed = columns.get(name).map(String::as_str);
+        assert_eq!(listed, Some(kind), "{name} in\n{listing}");
     }
     let place = r#"row("city" varchar,"at" row("lat" double))"#;
     let line = listing.lines().find(|line| line.contains(" place "));

@@ -6,6 +6,9 @@ use alluvium::catalog::{Catalog, CatalogError, Columns, SqlCatalog};
 use alluvium::config::settings::Store;
 use alluvium::table::ColumnType;
 
+use super::config::Config;
+use super::program::{alluvium, stderr};
+
 /// A catalog in which nothing is yet. Called again, it gives another view of the same: as another process has it.
 pub type Open<'a> = &'a dyn Fn() -> Arc<dyn Catalog>;
 
@@ -33,6 +36,24 @@ pub fn shown(columns: &Columns) -> Vec<String> {
         .iter()
         .map(|column| format!("{} {} {}", column.id, column.name, column.kind))
         .collect()
+}
+
+/// What `alluvium catalog` prints of a table.
+pub fn listing(config: &Config, table: &str) -> String {
+    let file = config.write().display().to_string();
+    let output = alluvium(&["catalog", "--config", &file, "--table", table]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The columns in a [`listing`]: name, and type up to its first space.
+pub fn listed(listing: &str) -> Vec<(String, String)> {
+    let column = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next()?.parse::<u32>().ok()?;
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    };
+    listing.lines().filter_map(column).collect()
 }
 
 /// The whole suite.

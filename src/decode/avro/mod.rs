@@ -19,6 +19,8 @@ mod program;
 pub mod rakam;
 mod resolve;
 mod schema;
+#[cfg(test)]
+pub(crate) mod written;
 
 use std::collections::HashMap;
 use std::fmt::Debug;

@@ -20,9 +20,9 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Spelling {
     /// With its quotes.
     pub(super) written: Box<[u8]>,
-    /// The first eight bytes of `written`, zeros behind its end, and a mask of those that count.
-    head: u64,
-    mask: u64,
+    /// The first sixteen bytes of `written`, zeros behind its end, and a mask of those that count.
+    head: [u64; 2],
+    mask: [u64; 2],
     /// What it is called, if not by the bytes between the quotes.
     pub(super) name: Option<Box<str>>,
     pub(super) number: u32,
@@ -76,9 +76,10 @@ impl Known {
     }
 
     /// The spelling that is next in `rest`, if it followed `last` lately.
-    #[inline]
+    #[inline(always)]
     pub(super) fn guess(&self, last: Option<u32>, rest: &[u8]) -> Option<u32> {
-        let [likely, other] = last.map_or(self.first, |last| self.get(last).next);
+        let last = self.spellings.get(last.unwrap_or(NONE) as usize);
+        let [likely, other] = last.map_or(self.first, |last| last.next);
         if self.is_next(likely, rest) {
             return Some(likely);
         }
@@ -140,36 +141,31 @@ impl Known {
 
 impl Spelling {
     /// Whether `rest` starts with it. Most are at most two words long.
-    #[inline]
+    #[inline(always)]
     fn starts(&self, rest: &[u8]) -> bool {
-        let written = &*self.written;
-        let Some(head) = rest.first_chunk::<8>() else {
-            return rest.starts_with(written);
+        let Some(head) = rest.first_chunk::<16>() else {
+            return rest.starts_with(&self.written);
         };
-        if (u64::from_le_bytes(*head) ^ self.head) & self.mask != 0 {
-            return false;
-        }
-        let len = written.len();
-        if len <= 8 {
-            return true;
-        }
-        let Some(rest) = rest.get(..len) else {
-            return false;
-        };
-        if len > 16 {
-            return rest == written;
-        }
-        rest.last_chunk::<8>() == written.last_chunk::<8>()
+        let head = words_of(head);
+        let differs = |at: usize| (head[at] ^ self.head[at]) & self.mask[at];
+        differs(0) | differs(1) == 0
+            && (self.written.len() <= 16 || rest.starts_with(&self.written))
     }
 }
 
-/// The first eight bytes as a number, and a mask of those there are.
-fn head_of(written: &[u8]) -> (u64, u64) {
-    let (mut head, mut mask) = ([0; 8], [0; 8]);
+/// The first sixteen bytes as numbers, and masks of those there are.
+fn head_of(written: &[u8]) -> ([u64; 2], [u64; 2]) {
+    let (mut head, mut mask) = ([0; 16], [0; 16]);
     for ((head, mask), byte) in head.iter_mut().zip(&mut mask).zip(written) {
         (*head, *mask) = (*byte, 0xFF);
     }
-    (u64::from_le_bytes(head), u64::from_le_bytes(mask))
+    (words_of(&head), words_of(&mask))
+}
+
+#[inline(always)]
+fn words_of(bytes: &[u8; 16]) -> [u64; 2] {
+    let both = u128::from_le_bytes(*bytes);
+    [both as u64, (both >> 64) as u64]
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub(super) fn fabric(reader: &mut Reader<'_>) -> Names {
             if !object {
                 return reader.skip();
             }
-            reader.fields(Case::Lower, |name, cell| match name {
+            reader.fields(Case::Lower, |name, cell| match name.text() {
                 "_project" => {
                     project.get_or_insert(cell);
                     true
@@ -95,7 +95,7 @@ pub(super) fn plain(reader: &mut Reader<'_>, collection_field: Option<&str>, top
     let mut collection = None;
     root(reader, |reader| {
         reader.fields(Case::AsIs, |name, cell| {
-            if collection_field == Some(name) {
+            if collection_field.is_some_and(|field| field == name.text()) {
                 collection.get_or_insert(cell);
             }
             false

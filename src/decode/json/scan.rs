@@ -4,6 +4,9 @@
 //! document. Containers are walked without recursion, so depth costs one bit a level. It assumes
 //! valid UTF-8 and does not look into escapes beyond their grammar.
 
+mod plain;
+
+use self::plain::plain_end;
 use crate::record::{Cell, Piece};
 
 /// Where the payload stops being JSON, and why.
@@ -250,19 +253,19 @@ impl<'a> Scanner<'a> {
             }
             self.digits(&mut 0)?;
         }
-        let text = &self.text[start..self.at];
+        let raw = Piece::of_payload(start, self.at);
         // With both terms exact, one division rounds once: the nearest double.
         let double = if !exponent && whole + scale <= 18 && digits < 1 << 53 {
             let double = digits as f64 / POWERS_OF_TEN[scale];
-            if text.starts_with('-') {
+            if self.bytes.get(start) == Some(&b'-') {
                 -double
             } else {
                 double
             }
         } else {
-            nearest(text)
+            nearest(&self.text[start..self.at])
         };
-        *cell = Cell::number(double, Piece::of_payload(start, self.at));
+        *cell = Cell::number(double, raw);
         Ok(())
     }
 
@@ -392,36 +395,4 @@ const POWERS_OF_TEN: [f64; 19] = [
 fn nearest(number: &str) -> f64 {
     // Whatever the grammar above accepts, the standard library does.
     number.parse().unwrap_or(f64::INFINITY)
-}
-
-/// The first quote, backslash or control character at or behind `at`, or the end.
-#[inline]
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let special = special(u64::from_le_bytes(*chunk));
-        if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while bytes
-        .get(at)
-        .is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20))
-    {
-        at += 1;
-    }
-    at
-}
-
-/// Marks the top bit of bytes that end a plain run. The lowest mark is right; a borrow may put
-/// wrong ones above it.
-#[inline]
-fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 0xFF;
-    const TOPS: u64 = ONES * 0x80;
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (zero(quote) | zero(backslash) | control) & TOPS
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::TableBuilder;
+use super::{FOLDED, NO_COLUMN, TableBuilder};
 use crate::record::{Row, Value};
 use crate::table::bound::{BEHIND_ALL, folded};
 use crate::table::column::Column;
@@ -74,7 +74,7 @@ impl TableBuilder {
         }
         self.follow(row);
         for (place, entry) in row.entries().enumerate() {
-            if !entry.is_null() && self.column_by_number(entry.number()).is_none() {
+            if !entry.is_null() && !self.is_decided(entry.number()) {
                 self.note_undecided(row, place, &entry.value(), &mut undecided);
             }
         }
@@ -114,24 +114,55 @@ impl TableBuilder {
         }
     }
 
-    /// Takes the fields of a row whose names are not those of columns letter by letter.
+    /// Whether the column of a field is known by the number of its name.
+    #[inline]
+    fn is_decided(&self, number: Option<u32>) -> bool {
+        let known = number.and_then(|number| self.by_number.get(number as usize));
+        known.is_some_and(|at| *at != NO_COLUMN)
+    }
+
+    /// Leaves a field whose name is no column's letter by letter until all others are taken; whether it is such a one.
+    pub(super) fn leave(&mut self, row: &Row<'_>, place: usize, number: Option<u32>) -> bool {
+        let known = number.and_then(|number| self.by_number.get(number as usize));
+        let column = match known {
+            Some(&at) if at != NO_COLUMN => at & !FOLDED,
+            _ => {
+                let name = row.name(place);
+                if self.by_name.contains_key(name) {
+                    return false;
+                }
+                match self.by_name.get(&*folded(name)) {
+                    Some(&at) => {
+                        self.note_number(number, at | FOLDED);
+                        at
+                    }
+                    None => NO_COLUMN,
+                }
+            }
+        };
+        if let Some(bound) = &mut self.bound {
+            bound.left.push((place, column));
+        }
+        true
+    }
+
+    /// Takes the fields of a row that were left.
     #[inline(never)]
     pub(super) fn append_left(&mut self, row: &Row<'_>) {
         let mut left = match &mut self.bound {
             Some(bound) => std::mem::take(&mut bound.left),
             None => return,
         };
-        for place in left.drain(..) {
-            let (name, Some((_, value))) = (row.name(place), row.values().nth(place)) else {
-                continue;
-            };
-            match self.by_name.get(&*folded(name)) {
-                // Another field has the column in this row.
-                Some(&at) if self.columns[at as usize].has(self.rows) => {
-                    self.add_misfit(name, &value);
+        for (place, column) in left.drain(..) {
+            let entry = row.entry(place);
+            match self.columns.get_mut(column as usize) {
+                // Not if another field has the column in this row.
+                Some(column_of) if !column_of.has(self.rows) => {
+                    if !column_of.append_plain(self.rows, entry) {
+                        self.append_to(column as usize, &entry.value());
+                    }
                 }
-                Some(&at) => self.append_to(at as usize, &value),
-                None => self.add_misfit(name, &value),
+                _ => self.add_misfit(row.name(place), &entry.value()),
             }
         }
         if let Some(bound) = &mut self.bound {

@@ -10,7 +10,7 @@ const SHORT: usize = 17;
 impl Column {
     /// As [`Column::append`], if the field is one that needs no more than a copy; otherwise nothing has happened and the
     /// answer is false.
-    #[inline]
+    #[inline(always)]
     pub(in crate::table) fn append_plain(&mut self, row: usize, entry: Entry<'_, '_>) -> bool {
         if self.nulls.len() != row {
             if self.nulls.len() > row {

@@ -70,20 +70,25 @@ fn names_are_those_of_columns_in_any_case_and_the_first_has_the_column() {
         r#"{"SOME":1,"some":2,"Some":3}"#,
     ] {
         let mut builder = bound(&columns(&[("some", "bigint")]));
-        for _ in 0..2 {
-            append_only(&mut builder, row);
-            append_only(&mut builder, r#"{"sOME":4}"#);
+        // One decoder: the second time, names have the numbers they had before.
+        let mut decoder = decoder();
+        for json in [row, r#"{"sOME":4}"#].repeat(2) {
+            let row = decoder.decode("c", Some(json.as_bytes())).unwrap();
+            assert!(builder.undecided(&row).is_empty());
+            builder.append(&row);
         }
         let batch = builder.finish();
         // The field that is called as the column is, wherever it stands.
-        assert_eq!(cell(&batch, "some", 0), "2", "{row}");
-        assert_eq!(cell(&batch, "some", 1), "4");
-        assert_eq!(cell(&batch, MISFIT, 1), "null");
-        let misfits = cell(&batch, MISFIT, 2);
-        assert!(
-            misfits.contains("ome=1") || misfits.contains("OME=1"),
-            "{misfits}"
-        );
+        for first in [0, 2] {
+            assert_eq!(cell(&batch, "some", first), "2", "{row}");
+            assert_eq!(cell(&batch, "some", first + 1), "4");
+            assert_eq!(cell(&batch, MISFIT, first + 1), "null");
+            let misfits = cell(&batch, MISFIT, first);
+            assert!(
+                misfits.contains("ome=1") || misfits.contains("OME=1"),
+                "{misfits}"
+            );
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use super::*;
 use crate::awaited::NotYet;
 use crate::decode::avro::rakam::{Column, ColumnKind, Columns, RakamDecoder, RakamSettings};
+use crate::decode::avro::written::{long, text as text_bytes};
 use crate::decode::avro::{
     AvroDecoder, AvroSettings, Collection, Encoding, Found, Schema, SchemaId, Schemas,
 };
@@ -126,21 +127,6 @@ fn shown(word: &str, i: i64) -> String {
         Some((_, of)) => format!("<0={}, 1={}, 2={}>", item(of, 0), item(of, 1), item(of, 2)),
         None => item(word, i),
     }
-}
-
-fn long(value: i64) -> Vec<u8> {
-    let mut word = (value << 1 ^ value >> 63).cast_unsigned();
-    let mut bytes = Vec::new();
-    while word >= 0x80 {
-        bytes.push(word as u8 | 0x80);
-        word >>= 7;
-    }
-    bytes.push(word as u8);
-    bytes
-}
-
-fn text_bytes(text: &str) -> Vec<u8> {
-    [long(text.len() as i64), text.as_bytes().to_vec()].concat()
 }
 
 /// A value in Avro, of a union of null and its type.

@@ -14,6 +14,9 @@ use crate::record::Row;
 /// What is read from a bulk object at a time.
 const CHUNK: usize = 64 * 1024;
 
+/// Rows without a column take no bytes, so that a group of a few bytes may claim any number of them. An object has no more.
+pub(super) const MAX_EMPTY: u64 = 65_536;
+
 /// The place of a bulk object, in a record of type 3 of a Kinesis stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BulkPointer<'a> {
@@ -84,6 +87,8 @@ pub struct Bulk<'d, R> {
     whole: bool,
     project: Option<String>,
     group: Option<Group>,
+    /// Rows without a column that its groups have claimed.
+    empty: u64,
     done: bool,
 }
 
@@ -98,6 +103,7 @@ impl<'d, R: io::Read> Bulk<'d, R> {
             whole: false,
             project: None,
             group: None,
+            empty: 0,
             done: false,
         }
     }
@@ -149,6 +155,7 @@ impl<'d, R: io::Read> Bulk<'d, R> {
                     _ => Err(Broken::Fault(Box::new(Fault { what: What::Broken("a negative number of columns or records"), at: cursor.at() }))),
                 }
             })?;
+            self.bound_empty(group)?;
             self.group = Some(group);
         }
         let Some(group) = &mut self.group else {
@@ -158,6 +165,23 @@ impl<'d, R: io::Read> Bulk<'d, R> {
         let columns = group.columns;
         self.part(|decoder, cursor| decoder.body(cursor, Extent::First(columns), 0))?;
         Ok(true)
+    }
+
+    fn bound_empty(&mut self, group: Group) -> Result<(), BulkError> {
+        if group.columns == 0 {
+            self.empty = self.empty.saturating_add(group.left);
+        }
+        if self.empty <= MAX_EMPTY {
+            return Ok(());
+        }
+        let claimed = format_args!(
+            "{} records without a column are claimed, {MAX_EMPTY} are allowed",
+            self.empty
+        );
+        Err(BulkError::Bad {
+            bad: BadRecord::new(Reason::TooLarge, claimed),
+            at: self.passed + self.at as u64,
+        })
     }
 
     /// Reads a part of the object, with as many bytes as that takes.

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::*;
 use crate::decode::avro::tests::{Plain, fields, plain};
+use crate::decode::avro::written::{long, text};
 
 /// Tables by their names, in lower case.
 #[derive(Debug, Default)]
@@ -48,21 +49,6 @@ fn reason(failure: Failure) -> Reason {
 
 fn of_columns(columns: &[(&str, ColumnKind)]) -> RakamDecoder {
     decoder(Known::default().with("p.c", columns))
-}
-
-fn long(value: i64) -> Vec<u8> {
-    let mut word = (value << 1 ^ value >> 63).cast_unsigned();
-    let mut bytes = Vec::new();
-    while word >= 0x80 {
-        bytes.push(word as u8 | 0x80);
-        word >>= 7;
-    }
-    bytes.push(word as u8);
-    bytes
-}
-
-fn text(text: &str) -> Vec<u8> {
-    [long(text.len() as i64), text.as_bytes().to_vec()].concat()
 }
 
 fn some(value: &[u8]) -> Vec<u8> {
@@ -443,5 +429,29 @@ fn a_bulk_object_is_read_up_to_what_nobody_knows_the_length_of() {
         let end = end.unwrap();
         assert_eq!(rows.len(), 1, "{end}");
         assert!(end.contains(what), "{end}");
+    }
+}
+
+/// Such records take no bytes: whoever writes three of these could make anybody read for days.
+#[test]
+fn records_without_a_column_are_limited_in_all_of_an_object() {
+    let known = Known::default().with("p.one", &[("a", ColumnKind::Long)]);
+    let mut decoder = decoder(known);
+    let limit = i64::try_from(bulk::MAX_EMPTY).unwrap();
+    let few = [text("p"), group("one", 0, limit - 1), group("one", 0, 1)].concat();
+    let (rows, end) = bulk(&mut decoder, &few[..]);
+    assert_eq!((rows.len() as i64, end), (limit, None));
+    assert_eq!(rows[0], ("p.one".to_owned(), vec![Plain::Null]));
+    for (object, rows_before) in [
+        ([text("p"), group("one", 0, i32::MAX.into())].concat(), 0),
+        ([&few[..], &group("one", 0, 1)].concat(), limit),
+    ] {
+        let (rows, end) = bulk(&mut decoder, &object[..]);
+        let end = end.unwrap();
+        assert_eq!(rows.len() as i64, rows_before, "{end}");
+        assert!(
+            end.contains("records without a column are claimed"),
+            "{end}"
+        );
     }
 }
