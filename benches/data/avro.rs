@@ -99,7 +99,8 @@ fn in_order<T>(all: &[T], reordered: bool) -> impl Iterator<Item = &T> {
     first.iter().chain(last)
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) {
+/// Appends a value as a datum of its own type.
+pub fn write_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Text(text) => write_text(text, out),
         Value::Long(long) => write_long(*long, out),
@@ -113,7 +114,8 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
     out.extend(text.as_bytes());
 }
 
-fn write_long(value: i64, out: &mut Vec<u8>) {
+/// Appends an int, a long or the number of a union's branch: zigzag, then seven bits a byte, the lowest first.
+pub fn write_long(value: i64, out: &mut Vec<u8>) {
     let mut word = (value << 1 ^ value >> 63).cast_unsigned();
     while word >= 0x80 {
         out.push(word as u8 | 0x80);

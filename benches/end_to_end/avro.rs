@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use alluvium::decode::avro::{Encoding, Found, Schema, SchemaId, Schemas};
 
+use crate::data::avro::{write_long, write_value};
 use crate::data::{Event, Value};
 use crate::support::avro::number;
 use crate::support::registry::Registry;
@@ -77,15 +78,15 @@ impl Writer {
         self.out.extend(&self.frames[&event.table]);
         for (name, value) in &event.fields {
             match (NULLABLE.contains(name), value) {
-                (true, None) => long(&mut self.out, 0),
+                (true, None) => write_long(0, &mut self.out),
                 (true, Some(value)) => {
-                    long(&mut self.out, 1);
-                    datum(&mut self.out, value);
+                    write_long(1, &mut self.out);
+                    write_value(value, &mut self.out);
                 }
                 (false, value) => {
-                    datum(
-                        &mut self.out,
+                    write_value(
                         value.as_ref().expect("a field of all events"),
+                        &mut self.out,
                     );
                 }
             }
@@ -107,28 +108,6 @@ impl Writer {
             }
         }
     }
-}
-
-fn datum(out: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::Text(text) => {
-            long(out, text.len() as i64);
-            out.extend(text.as_bytes());
-        }
-        Value::Long(value) => long(out, *value),
-        Value::Double(value) => out.extend(value.to_le_bytes()),
-        Value::Bool(value) => out.push(u8::from(*value)),
-    }
-}
-
-/// Zigzag, then seven bits a byte, the lowest first.
-fn long(out: &mut Vec<u8>, value: i64) {
-    let mut word = (value << 1 ^ value >> 63).cast_unsigned();
-    while word >= 0x80 {
-        out.push(word as u8 | 0x80);
-        word >>= 7;
-    }
-    out.push(word as u8);
 }
 
 /// Schemas that are at hand, so that decoding alone waits for nobody.
