@@ -25,9 +25,9 @@ fn format(layout: LineLayout) -> LineFormat {
 }
 
 fn lines(layout: LineLayout, table: &Table, batch: &RecordBatch) -> Vec<String> {
-    let writer = LineWriter::new(&format(layout), table, batch).unwrap();
+    let mut writer = LineWriter::new(&format(layout), table, batch).unwrap();
     let mut out = Vec::new();
-    (0..batch.num_rows()).for_each(|row| writer.write(row, &mut out));
+    (0..batch.num_rows()).for_each(|row| out.extend_from_slice(writer.line(row)));
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.matches('\n').count(), batch.num_rows());
     text.lines().map(str::to_owned).collect()
