@@ -6,20 +6,26 @@ use alluvium_target::Table;
 use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMillisecondArray};
 
+#[allow(
+    clippy::expect_used,
+    unreachable_pub,
+    unused_imports,
+    reason = "shared with benchmarks of other crates; one may panic"
+)]
 #[path = "../../../../benches/data/mod.rs"]
 mod data;
 
 use data::{Event, Events, Size, Value};
 
 /// Rows of a batch.
-pub const ROWS: usize = 2_048;
+pub(crate) const ROWS: usize = 2_048;
 
 /// Five tables with a batch each; an event has about 400 bytes as JSON.
 #[expect(
     clippy::expect_used,
     reason = "the columns are made here, of one length"
 )]
-pub fn batches() -> Vec<(Table, RecordBatch)> {
+pub(crate) fn batches() -> Vec<(Table, RecordBatch)> {
     let events: Vec<Event> = Events::new(7, Size::Bytes400, 5)
         .take(6 * 5 * ROWS / 5)
         .collect();

@@ -59,10 +59,12 @@ impl Line {
     #[inline]
     pub(super) fn put_part(&mut self, text: &[u8], from: usize, to: usize) {
         let len = to - from;
-        let done = match len {
-            0..=AT_ONCE => self.copy::<AT_ONCE>(text, from),
-            ..=MORE_AT_ONCE => self.copy::<MORE_AT_ONCE>(text, from),
-            _ => None,
+        let done = if len <= AT_ONCE {
+            self.copy::<AT_ONCE>(text, from)
+        } else if len <= MORE_AT_ONCE {
+            self.copy::<MORE_AT_ONCE>(text, from)
+        } else {
+            None
         };
         match done {
             Some(()) => self.len += len,
