@@ -10,7 +10,7 @@ use alluvium::decode::Decoder;
 use alluvium::record::{Position, Record};
 use alluvium::table::{ColumnSettings, Objects, TableBuilder, UserType, Zone};
 use alluvium_objects::ObjectSettings;
-use alluvium_objects::steps::{self, PIECE_BYTES};
+use alluvium_objects::steps::{self, Compressor, PIECE_BYTES};
 use alluvium_target::Table;
 use arrow_array::RecordBatch;
 use hashbrown::HashMap;
@@ -84,7 +84,6 @@ struct Work<'a> {
     by_name: HashMap<Box<str>, usize>,
     tables: Vec<Making>,
     batches: Vec<(usize, RecordBatch)>,
-    checksum: crc32fast::Hasher,
     rows: u64,
     steps: Steps,
 }
@@ -94,6 +93,7 @@ struct Making {
     table: Table,
     builder: TableBuilder,
     text: Vec<u8>,
+    compressor: Compressor,
 }
 
 impl<'a> Work<'a> {
@@ -113,7 +113,6 @@ impl<'a> Work<'a> {
             by_name: HashMap::new(),
             tables: Vec::new(),
             batches: Vec::new(),
-            checksum: crc32fast::Hasher::new(),
             rows: 0,
             steps: Steps::default(),
         }
@@ -158,6 +157,7 @@ impl<'a> Work<'a> {
                         table: Table::new(row.project(), row.collection()),
                         builder: TableBuilder::new(&self.columns, 1_700_000_000_000),
                         text: Vec::new(),
+                        compressor: Compressor::new(self.output),
                     });
                     let at = self.tables.len() - 1;
                     self.by_name.insert(row.collection().into(), at);
@@ -192,8 +192,8 @@ impl<'a> Work<'a> {
             let whole = making.text.len() / PIECE_BYTES * PIECE_BYTES;
             let ready = if last { making.text.len() } else { whole };
             for piece in making.text[..ready].chunks(PIECE_BYTES) {
-                let bytes = steps::compress(self.output, piece, &mut self.checksum);
-                std::hint::black_box(bytes.expect("a compressor"));
+                let bytes = making.compressor.piece(piece);
+                std::hint::black_box(bytes.expect("a compressor that works"));
             }
             making.text.drain(..ready);
         }

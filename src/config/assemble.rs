@@ -336,26 +336,19 @@ fn others_have_no_effect(r: &mut Reader<'_>, word: &Word<'_>, custom_targets: &[
 }
 
 fn output(r: &mut Reader<'_>, columns: &Columns) -> Option<ObjectSettings> {
-    let level = r
-        .whole(&keys::COMPRESSION_LEVEL)
-        .and_then(|level| u32::try_from(level).ok());
-    let words = [("gzip", Compression::Gzip), ("none", Compression::None)];
+    let words = Compression::ALL.map(|compression| (compression.name(), compression));
     let compression = r.choice(&keys::COMPRESSION, words);
+    let level = level(r, compression);
     let layouts = [("rakam", LineLayout::Rakam), ("flat", LineLayout::Flat)];
     let layout = r.choice(&keys::TARGET_LAYOUT, layouts);
     let key = r.parsed(&keys::TARGET_KEY, |text| {
         let key = KeyTemplate::parse(text).map_err(|error| format!("is refused: {error}"))?;
-        if compression == Some(Compression::None) && text.ends_with(".gz") {
-            return Err("names a gzip file, but target.compression is none".into());
-        }
+        not_called_otherwise(text, compression)?;
         let suits = layout.map_or(Ok(()), |layout| key.suits(layout));
         suits
             .map(|()| key)
             .map_err(|error| format!("is refused: {error}"))
     });
-    if compression == Some(Compression::None) {
-        without_effect(r, &keys::COMPRESSION_LEVEL, "target.compression is none");
-    }
     Some(ObjectSettings {
         key: key?,
         layout: layout?,
@@ -364,6 +357,41 @@ fn output(r: &mut Reader<'_>, columns: &Columns) -> Option<ObjectSettings> {
         time_field: columns.time.clone(),
         user_field: columns.user.clone(),
     })
+}
+
+/// The level, if it is one of the compression's.
+fn level(r: &mut Reader<'_>, compression: Option<Compression>) -> Option<u32> {
+    let level = r.whole(&keys::COMPRESSION_LEVEL)?;
+    let level = u32::try_from(level).ok()?;
+    let Some(compression) = compression else {
+        return Some(level);
+    };
+    match compression.levels() {
+        None => without_effect(r, &keys::COMPRESSION_LEVEL, "target.compression is none"),
+        Some(levels) if !levels.contains(&level) => {
+            let what = format!("\"{level}\" is out of range: target.compression is {compression}");
+            let fix = format!("write one of {} to {}", levels.start(), levels.end());
+            contradiction(r, &keys::COMPRESSION_LEVEL, &what, &fix);
+            return None;
+        }
+        Some(_) => {}
+    }
+    Some(level)
+}
+
+/// Refuses names that end as those of files that are compressed in another way.
+fn not_called_otherwise(name: &str, compression: Option<Compression>) -> Result<(), String> {
+    let others = [Compression::Gzip, Compression::Zstd].into_iter();
+    let mut others = others.filter(|other| compression.is_some_and(|own| own != *other));
+    match (
+        compression,
+        others.find(|other| name.ends_with(other.ending())),
+    ) {
+        (Some(own), Some(other)) => Err(format!(
+            "names a {other} file, but target.compression is {own}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Reports a key that somebody set and that cannot go with another.

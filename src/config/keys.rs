@@ -436,7 +436,7 @@ pub(super) static TARGET_KEY: Key = Key::new(
     Kind::Template,
     "The name of an output. `{project}`, `{collection}`, `{topic}`, `{partition}`, `{from}` and `{to}` (first offset, and the one behind the last) are filled in; the last four are needed. Without `{collection}`, a project's tables share one output. Dead letters go to `_dead_letters/` whatever it says.",
 )
-.unset("the default ends in `.ndjson` if `target.compression` is `none`")
+.unset("the default ends in `.zst` if `target.compression` is `zstd`, in `.ndjson` if it is `none`")
 .default("{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz")
 .shapes();
 
@@ -453,10 +453,10 @@ pub(super) static COMPRESSION: Key = Key::new(
     Section::Target,
     "target.compression",
     Kind::Choice {
-        words: &["gzip", "none"],
+        words: &["gzip", "zstd", "none"],
         later: &[],
     },
-    "How outputs are compressed.",
+    "How outputs are compressed: `gzip` in one member, `zstd` in one frame with its length, a checksum and a window of 256 KiB.",
 )
 .default("gzip")
 .shapes();
@@ -466,12 +466,16 @@ pub(super) static COMPRESSION_LEVEL: Key = Key::new(
     "target.compression-level",
     Kind::Whole {
         least: 0,
-        greatest: 9,
+        greatest: 22,
         unit: "",
     },
-    "0 stores, 1 is fastest, 9 is smallest.",
+    "`gzip`: 0 stores, 1 is fastest, 9 is smallest. `zstd`: 1 is fastest, 22 is smallest.",
 )
+.unset("1 if `target.compression` is `zstd`")
 .default("6");
+
+/// The level of zstd that holds when none is set.
+pub(super) const ZSTD_LEVEL: u32 = 1;
 
 pub(super) static S3_BUCKET: Key = Key::new(
     Section::S3,

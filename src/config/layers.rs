@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use alluvium_objects::{Compression, KeyTemplate};
 use figment::value::magic::Tagged;
 use figment::value::{Dict, Map};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::key::{Key, Status};
-use super::keys::{COMPRESSION, SERVED, TARGET_KEY};
+use super::keys::{COMPRESSION, COMPRESSION_LEVEL, SERVED, TARGET_KEY, ZSTD_LEVEL};
 use super::names::{Known, Names, Variable};
 use super::problem::{Findings, VARIABLE};
 use super::{client, properties};
@@ -167,20 +168,30 @@ pub(super) fn merge(file: Layer, environment: Layer) -> Option<Values> {
         )
     };
     let mut values: Values = merged.into_iter().map(found).collect();
-    name_uncompressed(&mut values);
+    follow_compression(&mut values);
     Some(values)
 }
 
-/// The one default that depends on another key: an output that is not compressed is not called `.gz`.
-fn name_uncompressed(values: &mut Values) {
-    let none = values
-        .get(COMPRESSION.name)
-        .is_some_and(|compression| compression.text.trim().eq_ignore_ascii_case("none"));
-    if let Some(key) = values
-        .get_mut(TARGET_KEY.name)
-        .filter(|key| none && !key.is_set())
-    {
-        key.text.truncate(key.text.trim_end_matches(".gz").len());
+/// The defaults that depend on another key: an output is called after its compression, and a level is one of its.
+fn follow_compression(values: &mut Values) {
+    let Some(text) = values.get(COMPRESSION.name).map(|found| found.text.trim()) else {
+        return;
+    };
+    let mut known = Compression::ALL.into_iter();
+    let Some(compression) = known.find(|known| known.name().eq_ignore_ascii_case(text)) else {
+        return;
+    };
+    let mut change = |key: &Key, text: String| {
+        if let Some(found) = values.get_mut(key.name).filter(|found| !found.is_set()) {
+            found.text = text;
+        }
+    };
+    change(
+        &TARGET_KEY,
+        KeyTemplate::default_text(compression).to_owned(),
+    );
+    if compression == Compression::Zstd {
+        change(&COMPRESSION_LEVEL, ZSTD_LEVEL.to_string());
     }
 }
 

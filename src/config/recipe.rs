@@ -53,6 +53,10 @@ impl Recipe {
             return Err("they are no lines of key=value".into());
         }
         let mut text = String::new();
+        let compression = recorded
+            .iter()
+            .find(|entry| entry.key == keys::COMPRESSION.name);
+        let compression = compression.map(|entry| entry.value.clone());
         for entry in recorded {
             // A default need not be set, and some must not be: they are of keys that another one makes idle.
             let key = SERVED.iter().find(|key| key.name == entry.key);
@@ -62,8 +66,17 @@ impl Recipe {
                 text.push('\n');
             }
         }
+        // A level is of the compression at hand.
+        let at_hand = self
+            .values
+            .get(keys::COMPRESSION.name)
+            .map(|found| found.text.trim());
+        let level_fits = compression.as_deref().is_none_or(|wanted| {
+            at_hand.is_some_and(|at_hand| at_hand.eq_ignore_ascii_case(wanted.trim()))
+        });
+        let idle = |name: &str| name == keys::COMPRESSION_LEVEL.name && !level_fits;
         for (name, found) in self.values.iter().filter(|(_, found)| found.is_set()) {
-            if !shapes(name) {
+            if !shapes(name) && !idle(name) {
                 text.push_str(&properties::print(name, &found.text));
                 text.push('\n');
             }
@@ -101,6 +114,8 @@ mod tests {
             "target=file\ntarget.file.directory=/w\ndatabase.whitelisted.collections=a,b\nkafka.historical-data-topic=old\noutdated.day.index=4\n",
             "source.data-format.json.layout=PLAIN\nsource.project=p\nsource.data-format.json.nested=struct\nsource.time-zone=Asia/Tokyo\nsource.collection-field=kind of\ntarget=file\ntarget.file.directory=/x\n",
             "target=file\ntarget.file.directory=/y\ntarget.compression=none\ntarget.json.layout=flat\n",
+            "target=file\ntarget.file.directory=/y\ntarget.compression=zstd\ntarget.compression-level=22\n",
+            "target=file\ntarget.file.directory=/y\ntarget.compression-level=0\n",
             "target=file\ntarget.file.directory=/z\ntarget.key={project}/x \u{e4}/{collection}/{topic}-{partition}-{from}-{to}\n",
         ];
         for one in shapes {

@@ -376,6 +376,22 @@ fn contradictions() {
             "8: target.key: \"{topic}-{partition}-{from}-{to}.gz\" names a gzip file, but target.compression is none",
         ),
         (
+            "target.compression=zstd\ntarget.key={topic}-{partition}-{from}-{to}.gz\n",
+            "8: target.key: \"{topic}-{partition}-{from}-{to}.gz\" names a gzip file, but target.compression is zstd",
+        ),
+        (
+            "target.key={topic}-{partition}-{from}-{to}.zst\n",
+            "7: target.key: \"{topic}-{partition}-{from}-{to}.zst\" names a zstd file, but target.compression is gzip",
+        ),
+        (
+            "target.compression-level=10\n",
+            "7: target.compression-level: \"10\" is out of range: target.compression is gzip; write one of 0 to 9",
+        ),
+        (
+            "target.compression=zstd\ntarget.compression-level=0\n",
+            "8: target.compression-level: \"0\" is out of range: target.compression is zstd; write one of 1 to 22",
+        ),
+        (
             "target.json.layout=flat\ntarget.key={project}-{partition}-{from}-{to}/{topic}\n",
             "8: target.key: \"{project}-{partition}-{from}-{to}/{topic}\" is refused: `{collection}` is missing: the layout `flat`",
         ),
@@ -422,6 +438,21 @@ fn keys_without_effect_are_warned_of() {
             "{warnings:?}"
         );
     }
+}
+
+#[test]
+fn zstd_has_names_and_a_level_of_its_own() {
+    let output = |text: &str| load_with(text).unwrap().settings.output;
+    let zstd = output("target.compression=ZSTD\n");
+    assert_eq!(zstd.compression, Compression::Zstd);
+    assert_eq!(zstd.level, 1);
+    assert!(
+        zstd.key.to_string().ends_with("{to}.ndjson.zst"),
+        "{zstd:?}"
+    );
+    let smallest = output("target.compression=zstd\ntarget.compression-level=22\n");
+    assert_eq!(smallest.level, 22);
+    assert_eq!(output("").level, 6);
 }
 
 #[test]
@@ -520,7 +551,7 @@ fn bad_values_are_refused() {
         ),
         ("kafka.workers", "0", "is out of range"),
         ("kafka.workers", "-1", "is not a whole number in range"),
-        ("target.compression-level", "10", "is out of range"),
+        ("target.compression-level", "23", "is out of range"),
         ("memory.heap-ratio", "0", "is out of range"),
         ("memory.heap-ratio", "NaN", "is out of range"),
         ("memory.max-size", "1gb", "which is written GB"),

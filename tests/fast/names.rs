@@ -78,24 +78,25 @@ fn a_template_without_collection_puts_a_projects_tables_together() {
 }
 
 #[test]
-fn compression_can_be_switched_off() {
-    let (_scratch, directory) = scratch();
-    let cluster = broker::mock_cluster(&[("events", 1)]);
-    let bootstrap = cluster.bootstrap_servers();
-    broker::send_all(&bootstrap, "events", &[r#"{"kind":"a"}"#, "broken"]);
-    let config =
-        plain(Config::new(&directory, &bootstrap, "events")).set("target.compression", "none");
-    Program::until_end(&config, seconds(30));
-    assert_eq!(
-        files(&config.output()),
-        [
-            "_dead_letters/events-0-0-2.ndjson",
-            "default/a/events-0-0-2.ndjson"
-        ]
-    );
-    assert!(
-        text(&config.output().join("default/a/events-0-0-2.ndjson")).starts_with("{\"_time\":0,")
-    );
+fn compression_can_be_switched_off_or_be_zstd() {
+    for (compression, ending) in [("none", ""), ("zstd", ".zst")] {
+        let (_scratch, directory) = scratch();
+        let cluster = broker::mock_cluster(&[("events", 1)]);
+        let bootstrap = cluster.bootstrap_servers();
+        broker::send_all(&bootstrap, "events", &[r#"{"kind":"a"}"#, "broken"]);
+        let config = plain(Config::new(&directory, &bootstrap, "events"))
+            .set("target.compression", compression);
+        Program::until_end(&config, seconds(30));
+        let object = format!("default/a/events-0-0-2.ndjson{ending}");
+        assert_eq!(
+            files(&config.output()),
+            [
+                format!("_dead_letters/events-0-0-2.ndjson{ending}"),
+                object.clone()
+            ]
+        );
+        assert!(text(&config.output().join(object)).starts_with("{\"_time\":0,"));
+    }
 }
 
 #[test]

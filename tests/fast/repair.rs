@@ -74,6 +74,41 @@ fn texts(config: &Config) -> BTreeMap<String, String> {
 }
 
 #[test]
+fn zstd_is_looked_into_and_mended_like_gzip() {
+    let (_scratch, directory) = scratch();
+    let cluster = broker::mock_cluster(&[("events", 2)]);
+    let bootstrap = cluster.bootstrap_servers();
+    let config = plain(&directory, &bootstrap).set("target.compression", "zstd");
+    send(&bootstrap, 0..60);
+    Program::until_end(&config, seconds(60));
+    let whole = texts(&config);
+    let name = "default/b/events-1-0-30.ndjson.zst";
+    assert!(
+        whole.len() == 2 * 4 && whole.contains_key(name),
+        "{:?}",
+        whole.keys()
+    );
+    verify(&config, &["--deep"], true);
+
+    // A bit of the checksum.
+    let path = config.output().join(name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    verify(&config, &[], true);
+    let shown = verify(&config, &["--deep"], false);
+    assert!(
+        shown.contains(&format!("VIOLATION {name}: ")) && shown.contains("checksum"),
+        "{shown}"
+    );
+    let span = ["--partition", "events-1", "--from", "0", "--to", "30"];
+    let mended = command(&config, &[&["replay"], &span[..]].concat());
+    assert_eq!(mended.status.code(), Some(0), "{}", stderr(&mended));
+    verify(&config, &["--deep"], true);
+    assert_eq!(texts(&config), whole);
+}
+
+#[test]
 fn every_damage_is_found_and_mended_under_the_same_names() {
     let (_scratch, directory) = scratch();
     let cluster = broker::mock_cluster(&[("events", 2)]);

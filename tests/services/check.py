@@ -4,8 +4,8 @@ usage: check.py MODE LEDGER OBJECTS PROJECT TOPIC
 
 MODE is `exact` (every record once, in order) or `complete` (every record at least once). LEDGER is a
 directory with one file a partition: line N says what must become of offset N. OBJECTS is a directory that holds
-the objects under the names `{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz`, the default,
-and dead letters under `_dead_letters/`.
+the objects under the names `{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz`, the default, or
+`….zst`, and dead letters under `_dead_letters/`.
 
 Prints a summary as JSON; exits with 1 and the first differences on standard error if there are any.
 """
@@ -19,7 +19,9 @@ from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 
-NAME = re.compile(r"-(\d+)-(\d+)-(\d+)\.ndjson\.gz$")
+import zstandard
+
+NAME = re.compile(r"-(\d+)-(\d+)-(\d+)\.ndjson\.(gz|zst)$")
 CHECKPOINT = "_shard_time"
 
 
@@ -134,7 +136,8 @@ class Partition:
 
     def lines(self, directory):
         for start, end, path in self.files(directory):
-            with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+            unpack = gzip.open if path.suffix == ".gz" else zstandard.open
+            with unpack(path, "rt", encoding="utf-8", newline="\n") as lines:
                 for line in lines:
                     yield start, end, line
             self.counts["files"] += 1

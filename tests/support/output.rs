@@ -27,17 +27,26 @@ pub fn files(directory: &Path) -> Vec<String> {
     found
 }
 
-/// The text of an NDJSON file, unzipped if its name says so.
+/// The text of an NDJSON file, unpacked if its name says so.
 pub fn text(path: &Path) -> String {
     let mut bytes = Vec::new();
     File::open(path).unwrap().read_to_end(&mut bytes).unwrap();
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        let mut plain = Vec::new();
-        MultiGzDecoder::new(&bytes[..])
-            .read_to_end(&mut plain)
-            .unwrap();
-        bytes = plain;
-    }
+    let bytes = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("gz") => {
+            let mut plain = Vec::new();
+            MultiGzDecoder::new(&bytes[..])
+                .read_to_end(&mut plain)
+                .unwrap();
+            plain
+        }
+        Some("zst") => {
+            let len = zstd_safe::get_frame_content_size(&bytes).unwrap().unwrap();
+            let mut plain = vec![0; usize::try_from(len).unwrap()];
+            zstd_safe::decompress(plain.as_mut_slice(), &bytes).unwrap();
+            plain
+        }
+        _ => bytes,
+    };
     String::from_utf8(bytes).unwrap()
 }
 

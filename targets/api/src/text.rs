@@ -11,41 +11,44 @@ use base64::engine::general_purpose::STANDARD;
 /// Appends `text` as a JSON string, quotes included.
 pub fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    escaped(text, out);
+    escaped(text.as_bytes(), out);
     out.push(b'"');
 }
 
-/// Appends `text` with what JSON reserves escaped: quotes, backslashes and control characters.
-fn escaped(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    let (blocks, tail) = bytes.as_chunks::<8>();
-    let clean = blocks
-        .iter()
-        .take_while(|block| !may_need_escape(**block))
-        .count()
-        * 8;
-    if clean == bytes.len() - tail.len() && !tail.iter().any(|byte| needs_escape(*byte)) {
-        return out.extend_from_slice(bytes);
+/// Appends `utf8` with what JSON reserves escaped: quotes, backslashes and control characters.
+pub fn escaped(utf8: &[u8], out: &mut Vec<u8>) {
+    let mut rest = utf8;
+    while let Some((block, after)) = rest.split_at_checked(BLOCK) {
+        if !is_plain(block) {
+            break;
+        }
+        out.extend_from_slice(block);
+        rest = after;
     }
-    let (head, rest) = bytes.split_at(clean);
-    out.extend_from_slice(head);
     escape_each(rest, out);
 }
 
-const LOW_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
 
-/// Whether any of eight bytes needs an escape. May say yes needlessly, never no.
-fn may_need_escape(block: [u8; 8]) -> bool {
-    let word = u64::from_ne_bytes(block);
-    // The high bit of each byte of `x - n` is set where the byte was below `n`; borrows only add more.
-    let below = |x: u64, n: u8| x.wrapping_sub(LOW_BITS * u64::from(n)) & !x;
-    let equal = |n: u8| below(word ^ (LOW_BITS * u64::from(n)), 1);
-    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & HIGH_BITS != 0
+/// Whether nothing in `utf8` needs an escape.
+pub fn is_plain(utf8: &[u8]) -> bool {
+    let (blocks, tail) = utf8.as_chunks::<BLOCK>();
+    blocks.iter().all(|block| found(block) == 0) && found(tail) == 0
 }
 
+/// Not 0 if any of `bytes` needs an escape. Without a way out for each byte, so that the compiler compares
+/// many at a time.
+#[inline]
+fn found(bytes: &[u8]) -> u8 {
+    bytes
+        .iter()
+        .fold(0, |found, byte| found | u8::from(needs_escape(*byte)))
+}
+
+#[inline]
 fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 fn escape_each(bytes: &[u8], out: &mut Vec<u8>) {

@@ -147,6 +147,9 @@ impl KeyTemplate {
     pub fn default_text(compression: Compression) -> &'static str {
         match compression {
             Compression::Gzip => "{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz",
+            Compression::Zstd => {
+                "{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.zst"
+            }
             Compression::None => "{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson",
         }
     }
@@ -247,10 +250,7 @@ impl fmt::Display for KeyTemplate {
 pub(crate) fn dead_letters_key(span: &Span, compression: Compression) -> String {
     let mut key = format!("{}/", dead_letters::NAME);
     name::encode(span.partition.topic(), dead_letters::NAME, &mut key);
-    let suffix = match compression {
-        Compression::Gzip => ".gz",
-        Compression::None => "",
-    };
+    let suffix = compression.ending();
     let (number, from, to) = (span.partition.number(), span.from, span.to);
     // Writing to a string cannot fail.
     let _ = write!(key, "-{number}-{from}-{to}.ndjson{suffix}");

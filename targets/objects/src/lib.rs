@@ -8,6 +8,7 @@
 //! [`examine`]): the same rows are success, others are a conflict. So a span is written once however often
 //! and by however many it is written.
 
+mod compression;
 mod content;
 mod description;
 mod examine;
@@ -18,15 +19,16 @@ mod output;
 pub mod steps;
 mod store;
 mod target;
+mod zstd;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
+pub use compression::Compression;
 pub use content::{ContentHash, NotAContentHash};
 pub use description::{Description, DescriptionError};
 pub use examine::{Contents, ExamineError, examine};
 pub use key::{KeyError, KeyParts, KeyTemplate, read_dead_letters_key};
 pub use line::{LineLayout, timestamp_text};
-pub use output::Compression;
 pub use store::{Body, Created, Found, Listed, Object, Store};
 pub use target::{ObjectSettings, ObjectTarget};

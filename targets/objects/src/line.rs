@@ -4,14 +4,20 @@
 //! Arrow to text, without a value in between. It refuses column types it has no text for before it writes
 //! anything.
 
+use std::ops::Range;
+
 use alluvium_target::Table;
 use alluvium_target::text::{self, time};
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 
+use cell::Cell;
 use column::{Column, Times};
+use sink::Line;
 
+mod cell;
 mod column;
+mod sink;
 
 /// A time given in milliseconds since the epoch, as lines have it: `2018-01-31T05:59:00.000Z`.
 pub fn timestamp_text(ms: i64) -> String {
@@ -49,16 +55,17 @@ pub(crate) struct LineFormat {
 pub(crate) struct LineWriter<'a> {
     shape: Shape<'a>,
     fields: Vec<FieldText<'a>>,
-    /// The texts `,"name":` of all fields, one behind the other.
+    /// The texts `,"name":` of all fields, one behind the other, each with the quote its values begin with.
     names: Vec<u8>,
     times: Times,
+    line: Line,
 }
 
 /// A column written under its own name.
 struct FieldText<'a> {
-    column: Column<'a>,
-    /// The end of its text in `names`; it begins where the one before ends.
-    name_end: usize,
+    cell: Cell<'a>,
+    /// Its text in `names`, the quote included.
+    name: Range<usize>,
 }
 
 enum Shape<'a> {
@@ -69,10 +76,11 @@ enum Shape<'a> {
 }
 
 struct RakamShape<'a> {
-    time: Option<Column<'a>>,
-    user: Option<Column<'a>>,
-    before_time: Vec<u8>,
-    between: Vec<u8>,
+    time: Option<Cell<'a>>,
+    user: Option<Cell<'a>>,
+    before_time: Fixed,
+    between: Fixed,
+    before_properties: Fixed,
 }
 
 /// A column that cannot be written as text.
@@ -96,8 +104,9 @@ impl<'a> LineWriter<'a> {
                 let shape = RakamShape {
                     time: None,
                     user: None,
-                    before_time: before_time(format),
-                    between: between(format, table),
+                    before_time: Fixed::new(before_time(format)),
+                    between: Fixed::new(between(format, table)),
+                    before_properties: Fixed::new(b",\"properties\":".to_vec()),
                 };
                 (Shape::Rakam(Box::new(shape)), Times::Rakam)
             }
@@ -109,6 +118,7 @@ impl<'a> LineWriter<'a> {
             fields,
             names: Vec::with_capacity(24 * width),
             times,
+            line: Line::new(),
         };
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let column = Column::resolve(array).map_err(|data_type| UnsupportedColumn {
@@ -117,83 +127,107 @@ impl<'a> LineWriter<'a> {
             })?;
             writer.place(format, field.name(), column);
         }
+        writer.names.extend_from_slice(&sink::BEHIND);
         Ok(writer)
     }
 
     /// Puts a column where the layout wants it.
     fn place(&mut self, format: &LineFormat, name: &str, column: Column<'a>) {
+        let cell = |column: Column<'a>| Cell::new(column, self.times);
         if let Shape::Rakam(shape) = &mut self.shape {
             if name == format.time_field && shape.time.is_none() && column.is_time() {
-                shape.time = Some(column);
+                shape.time = Some(cell(column));
                 return;
             }
             if name == format.user_field && shape.user.is_none() {
-                shape.user = Some(column);
+                shape.user = Some(cell(column));
                 return;
             }
         }
+        let cell = cell(column);
+        let start = self.names.len();
         self.names.push(b',');
         text::string(name, &mut self.names);
         self.names.push(b':');
-        self.fields.push(FieldText {
-            column,
-            name_end: self.names.len(),
-        });
-    }
-
-    /// Appends the line of `row`, the line feed included.
-    pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
-        match &self.shape {
-            Shape::Rakam(shape) => {
-                shape.write(row, self.times, out);
-                self.write_fields(row, false, out);
-                out.push(b'}');
-            }
-            Shape::Flat => self.write_fields(row, false, out),
-            Shape::DeadLetter => self.write_fields(row, true, out),
+        if cell.is_quoted() {
+            self.names.push(b'"');
         }
-        out.push(b'\n');
+        let name = start..self.names.len();
+        self.fields.push(FieldText { cell, name });
     }
 
-    fn write_fields(&self, row: usize, with_nulls: bool, out: &mut Vec<u8>) {
-        out.push(b'{');
-        let mut start = 0;
+    /// The line of `row`, the line feed included.
+    pub(crate) fn line(&mut self, row: usize) -> &[u8] {
+        self.line.clear();
+        match &mut self.shape {
+            Shape::Rakam(shape) => {
+                shape.write(row, &mut self.line);
+                self.write_fields(row, false);
+                self.line.put_byte(b'}');
+            }
+            Shape::Flat => self.write_fields(row, false),
+            Shape::DeadLetter => self.write_fields(row, true),
+        }
+        self.line.put_byte(b'\n');
+        self.line.bytes()
+    }
+
+    fn write_fields(&mut self, row: usize, with_nulls: bool) {
+        let line = &mut self.line;
+        line.put_byte(b'{');
         // The first name goes without the comma.
         let mut skip = 1;
-        for field in &self.fields {
-            let name = &self.names[start..field.name_end];
-            start = field.name_end;
-            let null = field.column.is_null(row);
+        for FieldText { cell, name } in &mut self.fields {
+            let null = cell.is_null(row);
             if null && !with_nulls {
                 continue;
             }
-            out.extend_from_slice(&name[skip..]);
+            let quote = usize::from(null && cell.is_quoted());
+            line.put_part(&self.names, name.start + skip, name.end - quote);
             skip = 0;
             if null {
-                out.extend_from_slice(b"null");
+                line.put(b"null");
             } else {
-                field.column.write(row, self.times, out);
+                cell.write(row, line);
             }
         }
-        out.push(b'}');
+        line.put_byte(b'}');
+    }
+}
+
+/// A text that is the same in every line.
+struct Fixed {
+    /// With [`sink::BEHIND`].
+    text: Vec<u8>,
+    len: usize,
+}
+
+impl Fixed {
+    fn new(mut text: Vec<u8>) -> Self {
+        let len = text.len();
+        text.extend_from_slice(&sink::BEHIND);
+        Self { text, len }
+    }
+
+    fn write(&self, line: &mut Line) {
+        line.put_part(&self.text, 0, self.len);
     }
 }
 
 impl RakamShape<'_> {
     /// Appends everything up to the value of `properties`.
-    fn write(&self, row: usize, times: Times, out: &mut Vec<u8>) {
-        let valid = |column: &&Column<'_>| !column.is_null(row);
-        out.extend_from_slice(&self.before_time);
-        match self.time.as_ref().filter(valid) {
-            Some(time) => time.write_epoch_ms(row, out),
-            None => out.push(b'0'),
+    fn write(&mut self, row: usize, line: &mut Line) {
+        self.before_time.write(line);
+        match self.time.as_ref().filter(|time| !time.is_null(row)) {
+            Some(time) => time.write_epoch_ms(row, line),
+            None => line.put_byte(b'0'),
         }
-        out.extend_from_slice(&self.between);
-        match self.user.as_ref().filter(valid) {
-            Some(user) => user.write_as_string(row, times, out),
-            None => out.extend_from_slice(b"\"\""),
+        self.between.write(line);
+        match self.user.as_mut().filter(|user| !user.is_null(row)) {
+            Some(user) => user.write_as_string(row, line),
+            None => line.put(b"\"\""),
         }
-        out.extend_from_slice(b",\"properties\":");
+        self.before_properties.write(line);
     }
 }
 

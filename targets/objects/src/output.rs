@@ -2,10 +2,10 @@
 
 use alluvium_target::{Table, TargetError};
 use bytes::Bytes;
-use crc32fast::Hasher;
 
+use crate::compression::{Checksum, Codec};
 use crate::line::LineWriter;
-use crate::{ContentHash, gzip};
+use crate::{Compression, ContentHash};
 
 /// Text is compressed in pieces of about this many bytes, cut between lines. Events in one piece would be
 /// 1% smaller at level 1 and 3% at level 6; pieces of 16 KiB would be larger by a sixth and a third.
@@ -18,23 +18,6 @@ const TOO_SMALL: usize = 4 * 1024;
 /// What NDJSON of events shrinks to at least. Only for text not yet compressed.
 const EXPECTED_RATIO: u64 = 4;
 
-/// How objects are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// One gzip member.
-    Gzip,
-    /// Plain text.
-    None,
-}
-
-/// How text becomes bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Codec {
-    pub(crate) compression: Compression,
-    /// The level of gzip, 0 to 9.
-    pub(crate) level: u32,
-}
-
 /// The lines of one object.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -45,7 +28,7 @@ pub(crate) struct Output {
     pieces: Vec<Bytes>,
     /// Bytes in `pieces`.
     stored: u64,
-    crc: Hasher,
+    checksum: Checksum,
     /// What the lines so far are.
     pub(crate) content: ContentHash,
     /// Bytes of text so far, in pieces or not.
@@ -55,31 +38,31 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(table: Table, codec: Codec) -> Self {
-        let mut output = Self {
+        Self {
             table,
             codec,
             text: Vec::new(),
             pieces: Vec::new(),
-            stored: 0,
-            crc: Hasher::new(),
+            stored: codec.frame_len(),
+            checksum: codec.checksum(),
             content: ContentHash::default(),
             raw: 0,
             rows: 0,
-        };
-        if codec.compression == Compression::Gzip {
-            output.push(Bytes::from_static(&gzip::HEADER));
         }
-        output
     }
 
     /// Adds all rows of a batch.
     ///
     /// Pieces are cut behind the same rows however the rows come in batches.
-    pub(crate) fn add(&mut self, lines: &LineWriter<'_>, rows: usize) -> Result<(), TargetError> {
+    pub(crate) fn add(
+        &mut self,
+        lines: &mut LineWriter<'_>,
+        rows: usize,
+    ) -> Result<(), TargetError> {
         for row in 0..rows {
-            let start = self.text.len();
-            lines.write(row, &mut self.text);
-            if let Some([line @ .., b'\n']) = self.text.get(start..) {
+            let line = lines.line(row);
+            self.text.extend_from_slice(line);
+            if let [line @ .., b'\n'] = line {
                 self.content.add(line);
             }
             if self.text.len() >= PIECE {
@@ -100,13 +83,14 @@ impl Output {
     }
 
     /// Ends the object and hands out its bytes. All text must have been [`cut`](Self::cut) before.
-    pub(crate) fn finish(mut self) -> Vec<Bytes> {
+    pub(crate) fn finish(self) -> Vec<Bytes> {
         debug_assert!(self.text.is_empty());
-        if self.codec.compression == Compression::Gzip {
-            let crc = self.crc.clone().finalize();
-            self.push(Bytes::copy_from_slice(&gzip::trailer(crc, self.raw)));
+        let mut pieces = self.pieces;
+        if let Some((before, behind)) = self.checksum.frame(self.raw) {
+            pieces.insert(0, before);
+            pieces.push(behind);
         }
-        self.pieces
+        pieces
     }
 
     /// Bytes of memory in use.
@@ -114,6 +98,7 @@ impl Output {
         size_of::<Self>()
             + self.table.project().len()
             + self.table.collection().len()
+            + self.checksum.memory()
             + self.text.capacity()
             + self.pieces.capacity() * size_of::<Bytes>()
             + self.stored as usize
@@ -123,7 +108,7 @@ impl Output {
     pub(crate) fn stored_len(&self) -> u64 {
         let text = self.text.len() as u64;
         let waiting = match self.codec.compression {
-            Compression::Gzip => text / EXPECTED_RATIO,
+            Compression::Gzip | Compression::Zstd => text / EXPECTED_RATIO,
             Compression::None => text,
         };
         self.stored + waiting
@@ -134,23 +119,12 @@ impl Output {
         if self.text.is_empty() {
             return Ok(());
         }
-        let piece = match self.codec.compression {
-            Compression::None => Bytes::copy_from_slice(&self.text),
-            Compression::Gzip => gzip::blocks(&self.text, self.codec.level).map_err(|error| {
-                TargetError::Misconfigured(format!("the compressor does not work: {error}"))
-            })?,
-        };
+        let piece = self.codec.piece(&self.text, self.pieces.is_empty())?;
         self.raw += self.text.len() as u64;
-        if self.codec.compression == Compression::Gzip {
-            self.crc.update(&self.text);
-        }
+        self.checksum.update(&self.text);
         self.text.clear();
-        self.push(piece);
-        Ok(())
-    }
-
-    fn push(&mut self, piece: Bytes) {
         self.stored += piece.len() as u64;
         self.pieces.push(piece);
+        Ok(())
     }
 }

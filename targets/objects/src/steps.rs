@@ -6,13 +6,13 @@
 use alluvium_target::{Table, TargetError};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
-use crc32fast::Hasher;
 
+use crate::ObjectSettings;
+use crate::compression::{Checksum, Codec};
 use crate::line::{LineFormat, LineWriter};
 use crate::output::PIECE;
-use crate::{Compression, ObjectSettings, gzip};
 
-/// About how many bytes of text are compressed at once: [`compress`] should get pieces of this length.
+/// About how many bytes of text are compressed at once: a [`Compressor`] should get pieces of this length.
 pub const PIECE_BYTES: usize = PIECE;
 
 /// Appends the lines of all rows of `batch`, rows of `table`, to `out`.
@@ -30,33 +30,47 @@ pub fn write_lines(
         time_field: settings.time_field.clone(),
         user_field: settings.user_field.clone(),
     };
-    let lines = LineWriter::new(&format, table, batch).map_err(|column| TargetError::Rejected {
-        table: table.clone(),
-        reason: format!("column `{}` has no JSON form", column.name),
-    })?;
+    let mut lines =
+        LineWriter::new(&format, table, batch).map_err(|column| TargetError::Rejected {
+            table: table.clone(),
+            reason: format!("column `{}` has no JSON form", column.name),
+        })?;
     for row in 0..batch.num_rows() {
-        lines.write(row, out);
+        out.extend_from_slice(lines.line(row));
     }
     Ok(())
 }
 
-/// Makes one piece of an object from text, and adds the text to the object's checksum if its format has one.
-///
-/// # Errors
-/// [`TargetError::Misconfigured`] if the compressor does not work.
-pub fn compress(
-    settings: &ObjectSettings,
-    text: &[u8],
-    checksum: &mut Hasher,
-) -> Result<Bytes, TargetError> {
-    match settings.compression {
-        Compression::None => Ok(Bytes::copy_from_slice(text)),
-        Compression::Gzip => {
-            checksum.update(text);
-            gzip::blocks(text, settings.level).map_err(|error| {
-                TargetError::Misconfigured(format!("the compressor does not work: {error}"))
-            })
+/// Compresses the text of one object.
+#[derive(Debug)]
+pub struct Compressor {
+    codec: Codec,
+    checksum: Checksum,
+    first: bool,
+}
+
+impl Compressor {
+    /// For an object that has no text yet.
+    pub fn new(settings: &ObjectSettings) -> Self {
+        let codec = Codec {
+            compression: settings.compression,
+            level: settings.level,
+        };
+        Self {
+            codec,
+            checksum: codec.checksum(),
+            first: true,
         }
+    }
+
+    /// Makes one piece of the object, and adds its text to the object's checksum if its format has one.
+    ///
+    /// # Errors
+    /// [`TargetError::Misconfigured`] if the compressor does not work.
+    pub fn piece(&mut self, text: &[u8]) -> Result<Bytes, TargetError> {
+        self.checksum.update(text);
+        self.codec
+            .piece(text, std::mem::replace(&mut self.first, false))
     }
 }
 
@@ -67,7 +81,7 @@ mod tests {
     use arrow_array::{ArrayRef, Int64Array};
 
     use super::*;
-    use crate::{KeyTemplate, LineLayout};
+    use crate::{Compression, KeyTemplate, LineLayout};
 
     #[test]
     fn the_steps_make_an_object() {
@@ -86,10 +100,10 @@ mod tests {
         write_lines(&settings, &Table::new("p", "c"), &batch, &mut text).unwrap();
         assert_eq!(text, b"{\"a\":1}\n{\"a\":2}\n");
 
-        let mut checksum = Hasher::new();
-        let piece = compress(&settings, &text, &mut checksum).unwrap();
-        let trailer = gzip::trailer(checksum.finalize(), text.len() as u64);
-        let member = [&gzip::HEADER[..], &piece, &trailer].concat();
+        let mut compressor = Compressor::new(&settings);
+        let piece = compressor.piece(&text).unwrap();
+        let (header, trailer) = compressor.checksum.frame(text.len() as u64).unwrap();
+        let member = [header, piece, trailer].concat();
         let mut read = Vec::new();
         let mut decoder = flate2::bufread::GzDecoder::new(&member[..]);
         std::io::Read::read_to_end(&mut decoder, &mut read).unwrap();

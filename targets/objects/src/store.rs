@@ -98,9 +98,9 @@ pub struct Listed {
 pub struct Object {
     /// The bytes, in order, in as many pieces as they were made in.
     pub body: Vec<Bytes>,
-    /// The media type: `application/gzip` or `application/x-ndjson`.
+    /// The media type: `application/gzip`, `application/zstd` or `application/x-ndjson`.
     pub content_type: &'static str,
-    /// The HTTP content encoding. None even for gzip: the key ends in `.gz`, and a client that is told
+    /// The HTTP content encoding. None even if compressed: the key says so, and a client that is told
     /// of an encoding may undo it while it saves the object under that name.
     pub content_encoding: Option<&'static str>,
     /// What the object holds. A store that can keep metadata keeps [`Description::to_metadata`] of it, set

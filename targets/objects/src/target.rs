@@ -8,9 +8,10 @@ use alluvium_target::{Committed, Inserter, Span, SpanStart, Staged, Table, Targe
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 
+use crate::compression::Codec;
 use crate::description::{Description, epoch_ms};
 use crate::line::{LineFormat, LineWriter};
-use crate::output::{Codec, Output};
+use crate::output::Output;
 use crate::{Compression, KeyTemplate, LineLayout, Object, Store, key};
 use write::{Mode, SealedObject, write_all};
 
@@ -32,7 +33,7 @@ pub struct ObjectSettings {
     pub layout: LineLayout,
     /// How objects are compressed.
     pub compression: Compression,
-    /// The level of gzip, 0 to 9.
+    /// One of the compression's levels; without meaning if it has none.
     pub level: u32,
     /// The column of a row's time, for [`LineLayout::Rakam`].
     pub time_field: String,
@@ -46,8 +47,14 @@ impl ObjectSettings {
         if let Err(error) = self.key.suits(self.layout) {
             return misconfigured(format!("key template `{}`: {error}", self.key));
         }
-        if self.level > 9 {
-            return misconfigured(format!("gzip has no level {}: choose 0 to 9", self.level));
+        if let Some(levels) = self.compression.levels()
+            && !levels.contains(&self.level)
+        {
+            let (name, (from, to)) = (self.compression, levels.into_inner());
+            return misconfigured(format!(
+                "{name} has no level {}: choose {from} to {to}",
+                self.level
+            ));
         }
         let fixed = ["$schema", "$table", "properties", ""];
         let taken = |field: &String| fixed.contains(&field.as_str());
@@ -98,10 +105,7 @@ impl Shared {
             LineLayout::Rakam => "rakam",
             LineLayout::Flat => "flat",
         };
-        let compression = match self.codec.compression {
-            Compression::Gzip => "gzip",
-            Compression::None => "none",
-        };
+        let compression = self.codec.compression;
         format!(
             "objects/{REVISION} key={:?} layout={layout} compression={compression} time={:?} user={:?}",
             self.key.to_string(),
@@ -319,7 +323,7 @@ impl<S: Store> Inserter for ObjectInserter<S> {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
-        let lines = LineWriter::new(&shared.format, table, batch).map_err(|column| {
+        let mut lines = LineWriter::new(&shared.format, table, batch).map_err(|column| {
             let reason = format!(
                 "column `{}` of type {} has no JSON form",
                 column.name, column.data_type
@@ -330,7 +334,7 @@ impl<S: Store> Inserter for ObjectInserter<S> {
             }
         })?;
         let at = self.output_of(table);
-        self.change(at, |output| output.add(&lines, batch.num_rows()))
+        self.change(at, |output| output.add(&mut lines, batch.num_rows()))
     }
 
     fn staged(&self) -> Staged {
@@ -360,13 +364,9 @@ impl<S: Store> Inserter for ObjectInserter<S> {
 }
 
 fn object(output: Output, description: Description, compression: Compression) -> Object {
-    let content_type = match compression {
-        Compression::Gzip => "application/gzip",
-        Compression::None => "application/x-ndjson",
-    };
     Object {
         body: output.finish(),
-        content_type,
+        content_type: compression.content_type(),
         content_encoding: None,
         description,
     }

@@ -5,6 +5,8 @@
 
 use alluvium_target::{Position, dead_letters};
 
+use crate::Compression;
+
 use super::{Field, KeyTemplate, Part, name, segments};
 
 /// What a key says of its object.
@@ -56,7 +58,7 @@ pub fn read_dead_letters_key(key: &str) -> Option<KeyParts> {
         Part::Field(Field::To),
         text(".ndjson"),
     ];
-    read(&parts, key.strip_suffix(".gz").unwrap_or(key))
+    read(&parts, Compression::strip_ending(key))
 }
 
 fn read(parts: &[Part], key: &str) -> Option<KeyParts> {

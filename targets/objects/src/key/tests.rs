@@ -26,6 +26,10 @@ fn default_keys() {
     let table = Table::new("shop", "page_view");
     for (compression, expected) in [
         (Compression::Gzip, "shop/page_view/events-3-10-20.ndjson.gz"),
+        (
+            Compression::Zstd,
+            "shop/page_view/events-3-10-20.ndjson.zst",
+        ),
         (Compression::None, "shop/page_view/events-3-10-20.ndjson"),
     ] {
         assert_eq!(
@@ -52,6 +56,10 @@ fn dead_letters_have_their_own_place() {
     assert_eq!(
         dead_letters_key(&span, Compression::Gzip),
         "_dead_letters/ev%2Fents-3-10-20.ndjson.gz"
+    );
+    assert_eq!(
+        dead_letters_key(&span, Compression::Zstd),
+        "_dead_letters/ev%2Fents-3-10-20.ndjson.zst"
     );
     assert_eq!(
         dead_letters_key(&span, Compression::None),
@@ -308,7 +316,7 @@ proptest! {
         prop_assert!(key.starts_with(template.prefix()));
         prop_assert_eq!(&template.read(&key), &parts);
         prop_assert_eq!(read_dead_letters_key(&key), None);
-        for compression in [Compression::Gzip, Compression::None] {
+        for compression in Compression::ALL {
             let letters = dead_letters_key(&span, compression);
             prop_assert_eq!(&read_dead_letters_key(&letters), &parts);
             prop_assert_eq!(template.read(&letters), None);

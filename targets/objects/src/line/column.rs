@@ -30,10 +30,10 @@ pub(super) enum Times {
 /// The values of a column, and which are null.
 pub(super) struct Column<'a> {
     nulls: Option<&'a NullBuffer>,
-    values: Values<'a>,
+    pub(super) values: Values<'a>,
 }
 
-enum Values<'a> {
+pub(super) enum Values<'a> {
     Boolean(&'a BooleanArray),
     Int32(&'a Int32Array),
     Int64(&'a Int64Array),
@@ -51,7 +51,7 @@ enum Values<'a> {
 }
 
 /// A field of a struct, and the text `"name":` before its values.
-struct Named<'a> {
+pub(super) struct Named<'a> {
     name: Vec<u8>,
     values: Column<'a>,
 }

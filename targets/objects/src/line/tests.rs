@@ -25,9 +25,9 @@ fn format(layout: LineLayout) -> LineFormat {
 }
 
 fn lines(layout: LineLayout, table: &Table, batch: &RecordBatch) -> Vec<String> {
-    let writer = LineWriter::new(&format(layout), table, batch).unwrap();
+    let mut writer = LineWriter::new(&format(layout), table, batch).unwrap();
     let mut out = Vec::new();
-    (0..batch.num_rows()).for_each(|row| writer.write(row, &mut out));
+    (0..batch.num_rows()).for_each(|row| out.extend_from_slice(writer.line(row)));
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.matches('\n').count(), batch.num_rows());
     text.lines().map(str::to_owned).collect()
@@ -459,6 +459,87 @@ proptest! {
             for (name, (_, values)) in expected {
                 prop_assert!(same(&read[name], &values[row]), "{} != {}", read[name], values[row]);
             }
+        }
+    }
+}
+
+/// The flat line of a row, each value by [`Column`] alone: what lines were before there were other ways.
+fn plainly(batch: &RecordBatch, row: usize) -> String {
+    let mut out = b"{".to_vec();
+    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let column = Column::resolve(array).unwrap();
+        if column.is_null(row) {
+            continue;
+        }
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        text::string(field.name(), &mut out);
+        out.push(b':');
+        column.write(row, Times::Iso, &mut out);
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap()
+}
+
+/// Times of one day, of days beside each other, and of all years there are.
+fn time_column() -> impl Strategy<Value = ArrayRef> {
+    let time = prop_oneof![
+        0..86_400_000_i64,
+        1_517_378_340_000..1_517_378_345_000_i64,
+        -200_000_000..200_000_000_i64,
+        Just(253_402_300_799_999),
+        Just(253_402_300_800_000),
+        any::<i64>(),
+    ];
+    prop::collection::vec(prop::option::of(time), 6).prop_map(timestamps)
+}
+
+fn text_column() -> impl Strategy<Value = ArrayRef> {
+    let text = prop_oneof![
+        "[a-z]{0,3}",
+        "[a-z]{30,34}",
+        "[a-z]{62,66}",
+        "[ -~]{0,80}",
+        "[a-z]{0,40}[\\x00-\\x7f]?[a-z]{0,40}",
+        any::<String>(),
+    ];
+    prop::collection::vec(prop::option::of(text), 6)
+        .prop_map(|texts| Arc::new(StringArray::from(texts)) as ArrayRef)
+}
+
+fn number_column() -> impl Strategy<Value = ArrayRef> {
+    let long = prop_oneof![
+        any::<i64>(),
+        -1_000..1_000_i64,
+        Just(i64::MIN),
+        Just(i64::MAX)
+    ];
+    prop_oneof![
+        prop::collection::vec(prop::option::of(long), 6)
+            .prop_map(|longs| Arc::new(Int64Array::from(longs)) as ArrayRef),
+        prop::collection::vec(prop::option::of(any::<f64>()), 6)
+            .prop_map(|doubles| Arc::new(Float64Array::from(doubles)) as ArrayRef),
+        prop::collection::vec(prop::option::of(any::<bool>()), 6)
+            .prop_map(|bools| Arc::new(BooleanArray::from(bools)) as ArrayRef),
+    ]
+}
+
+proptest! {
+    /// To the byte: content hashes of lines are compared between versions.
+    #[test]
+    fn every_way_to_a_value_writes_the_same_bytes(
+        columns in prop::collection::vec(
+            prop_oneof![time_column(), text_column(), number_column()], 1..7),
+        from in 0..3_usize,
+        width in 1..70_usize,
+    ) {
+        let names: Vec<String> = (0..columns.len()).map(|at| format!("{at:0width$}")).collect();
+        let columns = names.iter().map(String::as_str).zip(columns).collect();
+        let batch = batch(columns).slice(from, 6 - from);
+        let flat = lines(LineLayout::Flat, &table(), &batch);
+        for (row, line) in flat.iter().enumerate() {
+            prop_assert_eq!(line, &plainly(&batch, row));
         }
     }
 }
