@@ -9,6 +9,7 @@
 //! and by however many it is written.
 
 mod content;
+pub mod deflate;
 mod description;
 mod examine;
 mod gzip;
