@@ -3,6 +3,7 @@
 # make simulation  the protocol in SEEDS small worlds with every kind of fault; ALLUVIUM_SEED=n tells the story of one
 # make ci         format, lints, licences, docs, then `make test`
 # make bench      the end-to-end benchmark against the same services
+# make engines    what engines of gzip make of the seeded events, and what they cost
 # make chaos      breaks everything at random and counts every record: ROUNDS, CHAOS_SECONDS, CHAOS_RATE (CONTRIBUTING.md)
 # make pressure   500 partitions, 20 tables, little memory, a slow target, a backlog: PRESSURE_* (CONTRIBUTING.md)
 # make services   only fetches what the service tests need, into .services/
@@ -11,7 +12,7 @@ CARGO ?= cargo
 
 SEEDS ?= 100000
 
-.PHONY: test fast-test simulation ci bench chaos pressure services clean-services
+.PHONY: test fast-test simulation ci bench engines chaos pressure services clean-services
 
 test:
 	scripts/test
@@ -32,6 +33,9 @@ ci:
 bench: services
 	$(CARGO) bench --no-run --bench end_to_end
 	scripts/services/with $(CARGO) bench --bench end_to_end
+
+engines:
+	scripts/engines/run
 
 # The program under attack is the release build, the tests are not.
 chaos pressure: export CHAOS_PROGRAM = $(abspath $(or $(CARGO_TARGET_DIR),target))/release/alluvium
