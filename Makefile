@@ -5,6 +5,7 @@
 # make instructions  counts what records cost on their way, against checked-in figures; UPDATE=1 writes them (CONTRIBUTING.md)
 # make bench      the end-to-end benchmark against the same services: all cases, or ONLY=name (benches/end_to_end/main.rs)
 # make soak       half an hour at full speed with a load that rises and drops: SOAK_* (benches/end_to_end/soak/mod.rs)
+# make engines    what engines of gzip make of the seeded events, and what they cost
 # make chaos      breaks everything at random and counts every record: ROUNDS, CHAOS_SECONDS, CHAOS_RATE (CONTRIBUTING.md)
 # make pressure   500 partitions, 20 tables, little memory, a slow target, a backlog: PRESSURE_* (CONTRIBUTING.md)
 # make services   only fetches what the service tests need, into .services/
@@ -13,7 +14,7 @@ CARGO ?= cargo
 
 SEEDS ?= 100000
 
-.PHONY: test fast-test simulation ci instructions bench soak chaos pressure services clean-services
+.PHONY: test fast-test simulation ci instructions bench soak engines chaos pressure services clean-services
 
 test:
 	scripts/test
@@ -44,6 +45,9 @@ bench: services
 soak: services
 	$(CARGO) bench --no-run --bench end_to_end
 	scripts/services/with $(CARGO) bench --bench end_to_end -- soak
+
+engines:
+	scripts/engines/run
 
 # The program under attack is the release build, the tests are not.
 chaos pressure: export CHAOS_PROGRAM = $(abspath $(or $(CARGO_TARGET_DIR),target))/release/alluvium

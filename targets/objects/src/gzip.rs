@@ -6,15 +6,14 @@
 //! stream (RFC 1951) in one gzip member (RFC 1952), which readers that know only one member read whole.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 
 use bytes::Bytes;
-use flate2::{Compress, CompressError, FlushCompress};
+
+use crate::deflate::Deflater;
 
 /// What begins a member: deflate, no name, no time, system unknown. The bytes depend on the rows only.
 pub(crate) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-
-/// Room kept by a thread between two pieces. A piece beyond it was an uncommonly large row.
-const KEPT_ROOM: usize = 1 << 20;
 
 /// What ends a member of `len` bytes of text: an empty last block, then checksum and length.
 pub(crate) fn trailer(crc: u32, len: u64) -> [u8; 10] {
@@ -25,54 +24,18 @@ pub(crate) fn trailer(crc: u32, len: u64) -> [u8; 10] {
 }
 
 /// Compresses a piece of text to whole blocks, none of them the last.
-pub(crate) fn blocks(text: &[u8], level: u32) -> Result<Bytes, CompressError> {
+pub(crate) fn blocks(text: &[u8], level: u32) -> Result<Bytes, Infallible> {
     thread_local! {
-        static DEFLATER: RefCell<Option<Deflater>> = const { RefCell::new(None) };
+        static DEFLATER: RefCell<Option<(u32, Deflater)>> = const { RefCell::new(None) };
     }
     DEFLATER.with_borrow_mut(|slot| {
         let deflater = match slot.take() {
-            Some(deflater) if deflater.level == level => deflater,
-            _ => Deflater::new(level),
+            Some(kept) if kept.0 == level => kept,
+            _ => (level, Deflater::new(level)),
         };
-        slot.insert(deflater).blocks(text)
+        let (_, deflater) = slot.insert(deflater);
+        Ok(Bytes::copy_from_slice(deflater.compress(text)))
     })
-}
-
-struct Deflater {
-    level: u32,
-    state: Compress,
-    out: Vec<u8>,
-}
-
-impl Deflater {
-    fn new(level: u32) -> Self {
-        let state = Compress::new(flate2::Compression::new(level), false);
-        Self {
-            level,
-            state,
-            out: Vec::new(),
-        }
-    }
-
-    fn blocks(&mut self, text: &[u8]) -> Result<Bytes, CompressError> {
-        self.state.reset();
-        self.out.clear();
-        let mut done = 0;
-        loop {
-            self.out.reserve((text.len() - done) / 4 + 1024);
-            self.state
-                .compress_vec(&text[done..], &mut self.out, FlushCompress::Sync)?;
-            done = self.state.total_in() as usize;
-            // A flush is complete when it leaves room.
-            if done == text.len() && self.out.len() < self.out.capacity() {
-                break;
-            }
-        }
-        let blocks = Bytes::copy_from_slice(&self.out);
-        self.out.clear();
-        self.out.shrink_to(KEPT_ROOM);
-        Ok(blocks)
-    }
 }
 
 #[cfg(test)]

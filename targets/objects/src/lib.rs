@@ -10,6 +10,7 @@
 
 mod compression;
 mod content;
+pub mod deflate;
 mod description;
 mod examine;
 mod gzip;
