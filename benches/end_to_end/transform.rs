@@ -1,7 +1,7 @@
 //! Decoding, encoding and compressing alone: each on what the step before made, in memory, on one thread.
 //!
-//! Records are made and go through the steps a few thousand at a time, because 400 MB of payloads held at once would be
-//! measured as cache misses that the program does not have. Only what a step does itself is on its clock.
+//! Records are made and go through the steps as many at a time as in the program, which takes them from librdkafka like this and writes a batch
+//! when it is whole: more at once would be measured as cache misses that the program does not have. Only what a step does itself is on its clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::datasets::Dataset;
 use crate::process::own_cpu;
 
 /// Records that go through the steps at a time.
-const CHUNK: u64 = 8192;
+const CHUNK: u64 = 512;
 /// Rows of one batch, as in the program.
 const BATCH_ROWS: usize = 2048;
 

@@ -13,9 +13,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Begin;
-use super::batch::Queue;
 use super::client::{list_of, offsets};
 use super::context::{Context, Notice};
+use super::native::Queue;
 use crate::record::{Partition, Position};
 use crate::source::{Checkpoint, SourceError};
 

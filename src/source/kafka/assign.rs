@@ -215,7 +215,11 @@ impl KafkaSource {
             });
             self.messages.refollow();
             match moved {
-                Ok(()) => assigned.seek = None,
+                Ok(()) => {
+                    assigned.seek = None;
+                    // What came since the place was asked for lies behind it.
+                    self.messages.discard(&assigned.partition);
+                }
                 Err(reason) => {
                     let partition = &assigned.partition;
                     tracing::warn!(%partition, %to, reason, "kafka: cannot move yet; trying again");

@@ -17,8 +17,8 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::KafkaSettings;
-use super::batch::Message;
 use super::client;
+use super::native::Message;
 use crate::deliver::{Late, LateError, LateSink};
 use crate::record::{Partition, Position, Record};
 

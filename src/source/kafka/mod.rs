@@ -10,6 +10,7 @@ mod batch;
 mod client;
 mod context;
 mod late;
+mod native;
 mod part;
 mod questions;
 mod reading;
@@ -26,8 +27,9 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::asks::Asks;
 use self::assign::Asked;
-use self::batch::{Messages, Queue};
+use self::batch::Messages;
 use self::context::{Context, Notice};
+use self::native::Queue;
 use self::slots::{Assigned, Slots};
 use super::{Checkpoint, Event, Slot, Source, SourceError};
 use crate::metrics::Metrics;
@@ -289,7 +291,7 @@ impl KafkaSource {
     fn publish_lag(&self) {
         for (_, assigned) in self.slots.iter() {
             let partition = &assigned.partition;
-            if let Some(end) = self.messages.end(partition) {
+            if let Some(end) = native::end(&self.consumer, partition) {
                 self.metrics
                     .lag
                     .with_label_values(&[partition.topic(), &partition.number().to_string()])

@@ -10,7 +10,8 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 
-use super::batch::{Fate, Message};
+use super::batch::Fate;
+use super::native::Message;
 use super::{KafkaSettings, KafkaSource, late};
 use crate::record::{Position, Record};
 use crate::source::Slot;

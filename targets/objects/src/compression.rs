@@ -108,16 +108,11 @@ impl Codec {
 
     /// A piece of an object; `first` says that none comes before it.
     pub(crate) fn piece(self, text: &[u8], first: bool) -> Result<Bytes, TargetError> {
-        let fails = |error: String| {
-            TargetError::Misconfigured(format!("the compressor does not work: {error}"))
-        };
         match self.compression {
-            Compression::Gzip => {
-                gzip::blocks(text, self.level).map_err(|error| fails(error.to_string()))
-            }
-            Compression::Zstd => {
-                zstd::blocks(text, self.level, first).map_err(|error| fails(error.to_string()))
-            }
+            Compression::Gzip => Ok(gzip::blocks(text, self.level)),
+            Compression::Zstd => zstd::blocks(text, self.level, first).map_err(|error| {
+                TargetError::Misconfigured(format!("the compressor does not work: {error}"))
+            }),
             Compression::None => Ok(Bytes::copy_from_slice(text)),
         }
     }

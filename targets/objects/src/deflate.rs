@@ -68,6 +68,13 @@ impl Deflater {
             Finder::Chain(chain) => chain.compress(text, &mut self.tokens, &mut self.bits),
         }
         block::align(&mut self.bits);
+        if self.bits.spilled() {
+            // A cost was counted wrongly. What is stored for years is rather large than damaged.
+            debug_assert!(false, "more bits than were counted");
+            self.bits.clear();
+            block::stored(text, &mut self.bits);
+            block::align(&mut self.bits);
+        }
         self.bits.written()
     }
 }

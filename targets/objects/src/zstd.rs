@@ -8,8 +8,8 @@
 //! One thing speaks against joining: a block may repeat one of the last three distances, and which those
 //! were depends on the blocks before. A compressor that starts afresh takes them for 1, 4 and 8. So a later
 //! piece begins with a small block that is shown to mean its text whatever came before ([`joint`]) and to
-//! leave none of the older distances behind. Where it does not, the first bytes of the piece go in as they
-//! are and it is tried again.
+//! leave none of the older distances behind. Where it does not mean its text, the first bytes of the piece go
+//! in as they are; where it leaves such a distance, what follows is begun afresh, as another piece.
 
 use std::cell::RefCell;
 
@@ -39,16 +39,10 @@ const OWN_HEADER: usize = 6;
 /// Room kept by a thread between two pieces. A piece beyond it was an uncommonly large row.
 const KEPT_ROOM: usize = 1 << 20;
 
-/// Where a piece is begun to be compressed, and how long its first block is: one after the other until one
-/// can be joined. The later ones are for text in which little repeats.
-const BEGINNINGS: [(usize, usize); 6] = [
-    (0, 2 << 10),
-    (48, 2 << 10),
-    (200, 4 << 10),
-    (1 << 10, 16 << 10),
-    (4 << 10, 64 << 10),
-    (16 << 10, LONGEST_BLOCK),
-];
+/// Of the block that is to be joined: how long the first is that is tried, and how much text goes in as it is where that cannot be done.
+/// Both double with each that does not free what follows, for text in which little repeats.
+const BEGINNING: usize = 2 << 10;
+const PLAIN: usize = 48;
 
 /// What begins the frame of `len` bytes of text: a length and a checksum are there, no dictionary.
 pub(crate) fn header(len: u64) -> [u8; HEADER_LEN as usize] {
@@ -137,27 +131,25 @@ impl Compressor {
     }
 
     fn blocks_to_join(&mut self, text: &[u8]) -> Result<(), Failure> {
-        for (at, len) in BEGINNINGS {
-            let Some((plain, rest)) = text
-                .split_at_checked(at)
-                .filter(|(_, rest)| !rest.is_empty())
-            else {
-                break;
-            };
-            let (beginning, rest) = rest.split_at(rest.len().min(len));
-            self.len = 0;
-            self.stored(plain);
+        let (mut left, mut beginning_len, mut plain_len) = (text, BEGINNING, PLAIN);
+        while !left.is_empty() {
+            let (beginning, rest) = left.split_at(left.len().min(beginning_len));
             let from = self.len;
-            self.begin(beginning, text.len() - at)?;
+            self.begin(beginning, left.len())?;
             let blocks = self.out.get(from..self.len).unwrap_or_default();
             match joint::of(blocks, beginning, &mut self.reader, &mut self.room) {
                 Joint::Free => return self.flush(rest),
-                Joint::Tied if rest.is_empty() => return Ok(()),
-                Joint::Tied | Joint::Wrong => {}
+                Joint::Tied => left = rest,
+                Joint::Wrong => {
+                    self.len = from;
+                    let (plain, rest) = left.split_at(left.len().min(plain_len));
+                    self.stored(plain);
+                    left = rest;
+                    plain_len = LONGEST_BLOCK.min(2 * plain_len);
+                }
             }
+            beginning_len = LONGEST_BLOCK.min(2 * beginning_len);
         }
-        self.len = 0;
-        self.stored(text);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     Builder, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 
 use crate::S3Settings;
 
@@ -86,7 +86,8 @@ pub(crate) async fn connect(
     settings: &S3Settings,
     pace: Pace,
 ) -> Result<(Client, Option<String>), TargetError> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client());
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(settings));
     if let Some(keys) = &settings.keys {
         let name = "target.access-key";
         loader = loader.credentials_provider(Credentials::new(
@@ -131,8 +132,21 @@ pub(crate) async fn connect(
     Ok((Client::from_conf(config), endpoint))
 }
 
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https()
+fn http_client(settings: &S3Settings) -> SharedHttpClient {
+    let builder =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let without_roots = TlsContext::builder()
+        .with_trust_store(TrustStore::empty())
+        .build();
+    match without_roots {
+        // To read the system's roots is a good part of a start.
+        Ok(context) if is_plain(settings) => builder.tls_context(context).build_https(),
+        _ => builder.build_https(),
+    }
+}
+
+/// Whether nobody is talked to with TLS: neither S3 nor who has its keys.
+fn is_plain(settings: &S3Settings) -> bool {
+    let endpoint = settings.endpoint.as_deref();
+    settings.keys.is_some() && endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"))
 }

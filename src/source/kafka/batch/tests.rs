@@ -1,5 +1,5 @@
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::DefaultConsumerContext;
+use rdkafka::consumer::{Consumer, DefaultConsumerContext};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};

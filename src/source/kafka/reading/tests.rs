@@ -165,3 +165,36 @@ fn a_rewound_partition_goes_on_where_it_was_told_to() {
     let behind = reading.take(all, 64);
     assert_eq!(behind[&number], (to..RECORDS).collect::<Vec<_>>());
 }
+
+/// A poll may take messages from librdkafka while it cannot be told yet to go elsewhere, and be broken off before it looks at them.
+#[test]
+fn a_place_that_is_gone_to_later_is_not_passed_by() {
+    let mut reading = Reading::new();
+    // Few, so that there are more to be taken.
+    let mut first = Vec::new();
+    while first.is_empty() {
+        reading.turn(5, |number, _| {
+            first.push(number);
+            ControlFlow::Continue(())
+        });
+    }
+    let number = first[0];
+    let others = first.iter().filter(|other| **other != number).count();
+    reading.source.seek_after = Instant::now() + PATIENCE;
+    reading
+        .source
+        .rewind(reading.slots[&number], Position::at(0));
+    let messages = &mut reading.source.messages;
+    let (start, mut waiting) = (Instant::now(), 0);
+    while waiting == 0 {
+        assert!(start.elapsed() < PATIENCE, "nothing more comes");
+        messages.fill(Duration::from_millis(100), 1000);
+        messages.go_through(|message| {
+            waiting += usize::from(message.number() == number);
+            Fate::Keep
+        });
+    }
+    reading.source.seek_after = Instant::now();
+    let behind = reading.take(600 - others, 64);
+    assert_eq!(behind[&number], (0..RECORDS).collect::<Vec<_>>());
+}

@@ -12,6 +12,8 @@ pub(super) struct Bits {
     word: u64,
     /// Bits in `word`, fewer than 8 between two calls.
     count: u32,
+    /// Whether more was written than there was room for, so that some is missing.
+    spilled: bool,
 }
 
 impl Bits {
@@ -21,6 +23,7 @@ impl Bits {
             len: 0,
             word: 0,
             count: 0,
+            spilled: false,
         }
     }
 
@@ -30,6 +33,12 @@ impl Bits {
         self.len = 0;
         self.word = 0;
         self.count = 0;
+        self.spilled = false;
+    }
+
+    /// Whether what was [written](Self::written) is useless: somebody has put more bits than were reserved.
+    pub(super) fn spilled(&self) -> bool {
+        self.spilled
     }
 
     /// The whole bytes so far.
@@ -66,6 +75,8 @@ impl Bits {
         };
         write(&mut put);
         (self.len, self.word, self.count) = (put.len, put.word, put.count);
+        // Behind what was reserved there are 16 bytes of room, and half of them are never reached.
+        self.spilled |= self.len + 8 > self.bytes.len();
     }
 
     /// Appends whole bytes. There must be no part of a byte before them.
@@ -97,11 +108,33 @@ impl Put<'_> {
         let room = self.bytes.get_mut(self.len..);
         if let Some(room) = room.and_then(|room| room.first_chunk_mut::<8>()) {
             *room = self.word.to_le_bytes();
-        } else {
-            debug_assert!(false, "more bits than were reserved");
         }
         self.len += (self.count / 8) as usize;
         self.word >>= self.count & 56;
         self.count &= 7;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_bits_than_were_reserved_are_noticed() {
+        for reserved in [0, 64, 500] {
+            let mut bits = Bits::new();
+            bits.reserve(reserved);
+            let room = bits.bytes.len() as u64 * 8;
+            for written in (0..room + 200).step_by(40) {
+                assert!(
+                    written > reserved || !bits.spilled(),
+                    "{written} of {reserved}"
+                );
+                bits.put(0, 40);
+            }
+            assert!(bits.spilled());
+            bits.clear();
+            assert!(!bits.spilled());
+        }
     }
 }

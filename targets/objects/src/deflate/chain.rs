@@ -119,7 +119,11 @@ impl Places {
                         continue 'longer;
                     }
                 }
-                distance += usize::from(self.steps[(before + offset) % WINDOW]);
+                let step = usize::from(self.steps[(before + offset) % WINDOW]);
+                if step == 0 {
+                    break;
+                }
+                distance += step;
             }
             break;
         }

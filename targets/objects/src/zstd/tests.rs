@@ -108,6 +108,16 @@ fn later_pieces_are_as_small_as_the_first() {
 }
 
 /// Runs of one byte at the beginning are what a compressor takes for a distance it need not tell.
+/// Six bits of each byte of it are chance: only its letters' frequencies are worth anything.
+#[test]
+fn text_in_which_nothing_repeats_is_compressed_in_a_later_piece_too() {
+    let text = noise(3, 300_000);
+    for level in [1, 6] {
+        let later = blocks(&text, level, false).unwrap().len();
+        assert!(later * 5 < text.len() * 4, "level {level}: {later}");
+    }
+}
+
 #[test]
 fn a_beginning_that_cannot_be_joined_is_found() {
     let mut text = b"{\"_time\":15173783400000000000000000000000,".to_vec();
