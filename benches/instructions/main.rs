@@ -1,8 +1,8 @@
 //! Counts the instructions that records cost on their way, so that a slow-down fails a build on any machine.
 //!
 //! Each case runs fixed records through a part of the program, once to warm up and once under valgrind's callgrind, in a process of its own.
-//! What counts is compared with the checked-in figures. Valgrind shows every program the same processor, so that the same
-//! instructions run wherever it does; `make instructions` builds and runs this, and CONTRIBUTING.md says what to do when it fails.
+//! What counts is compared with the checked-in figures. Valgrind shows no more of a processor than AVX2, so that the same
+//! instructions run on any that has it; `make instructions` builds and runs this, and CONTRIBUTING.md says what to do when it fails.
 
 #![expect(
     clippy::expect_used,

@@ -202,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_are_read_as_they_were_long(value: i64, few in -70_000i64..70_000) {
+        fn numbers_are_read_as_they_were_written(value: i64, few in -70_000i64..70_000) {
             for value in [value, few, i64::MIN, i64::MAX] {
                 let bytes = long(value);
                 let mut cursor = Cursor::new(&bytes, 0);
