@@ -50,11 +50,16 @@ pub fn text(path: &Path) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+/// Whether the program has not given the file its name yet.
+fn is_being_written(name: &str) -> bool {
+    name.ends_with(".tmp")
+}
+
 /// All rows of the files below `directory` whose relative path starts with `prefix`, in the order of the names.
 pub fn rows(directory: &Path, prefix: &str) -> Vec<Value> {
     files(directory)
         .iter()
-        .filter(|name| name.starts_with(prefix))
+        .filter(|name| name.starts_with(prefix) && !is_being_written(name))
         .flat_map(|name| {
             let text = text(&directory.join(name));
             assert!(
@@ -72,7 +77,7 @@ pub fn rows(directory: &Path, prefix: &str) -> Vec<Value> {
 pub fn table_rows(directory: &Path) -> Vec<Value> {
     files(directory)
         .iter()
-        .filter(|name| !name.starts_with("_dead_letters/"))
+        .filter(|name| !name.starts_with("_dead_letters/") && !is_being_written(name))
         .flat_map(|name| rows(directory, name))
         .collect()
 }
