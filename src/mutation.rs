@@ -63,6 +63,28 @@ pub(crate) enum Mutation {
     TakenUndecided,
     /// Of a column that somebody else has decided, the type that one's own row says is taken.
     DecidedByOneself,
+    /// A write in a lease is taken from anybody, whatever its counter.
+    LeaseUnguarded,
+    /// A write in a lease is taken from its owner, whatever its counter.
+    CounterIgnored,
+    /// A shard that has ended is said to be done though not all of it is committed.
+    EndedUncommitted,
+    /// Shards are read though their parents are not done.
+    ParentsIgnored,
+    /// A shard is said to be done before those that go on have leases.
+    EndBeforeChildren,
+    /// The place in an aggregate is no part of a checkpoint.
+    SubSequenceForgotten,
+    /// Records of an aggregate count whatever shard they belong to.
+    ForeignAccepted,
+    /// Whoever takes over a lease that says `LATEST` begins at the tip of his own time.
+    BeginningForgotten,
+    /// When reading began is taken for a time of the service's clock.
+    ClocksAgree,
+    /// A plan does not say which record came first.
+    FirstForgotten,
+    /// What a reader has fetched that was replaced since counts.
+    NewsOfAnotherReader,
 }
 
 thread_local! {

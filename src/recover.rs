@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use crate::audit::inventory::{Inventory, Look, SpanObjects};
+use crate::audit::tiles::Ends;
 use crate::config::Loaded;
 use crate::deliver::{Plan, PlanError, Planned, Print};
 use crate::record::{Partition, Position};
 use crate::registry::{Place, Targets};
 use crate::run::{self, RunError};
 use crate::source::Checkpoint;
-use crate::source::kafka;
 
 /// What to do.
 #[derive(Clone, Debug, Default)]
@@ -34,17 +34,14 @@ pub async fn recover(
     wanted: Wanted,
 ) -> Result<String, RunError> {
     let settings = &loaded.settings;
-    let kafka = run::kafka_settings(settings);
-    let found = run::blocking(&kafka, |kafka| {
-        kafka::checkpoints(kafka, &kafka::partitions(kafka)?)
-    })
-    .await?;
+    let survey = run::Opened::open(settings).await?.survey();
+    let found = survey.checkpoints(&survey.partitions().await?).await?;
     let open = open_plans(found, &wanted.partitions);
     if open.is_empty() {
         return Ok("no open plans\n".into());
     }
-    let tables = run::open_catalog(settings).await?;
-    let own = run::shape(settings, &loaded.recipe.shaping(), targets, tables).await?;
+    let lookups = run::Lookups::open(settings).await?;
+    let own = run::shape(settings, &loaded.recipe.shaping(), targets, &lookups).await?;
     let mut text = String::new();
     let mut checkpoints = Vec::new();
     let mut unsure = false;
@@ -59,7 +56,7 @@ pub async fn recover(
                 let one = [partition.clone()];
                 let look = Look {
                     keys: true,
-                    behind: [(partition.clone(), checkpoint.position.offset())].into(),
+                    behind: [(partition.clone(), checkpoint.position)].into(),
                     ..Look::default()
                 };
                 let mut inventory = Inventory::take(&place, &one, &look).await?;
@@ -85,8 +82,12 @@ pub async fn recover(
             }
         };
         let note = String::new();
-        let position = after;
-        checkpoints.push((partition, Checkpoint { position, note }));
+        let checkpoint = Checkpoint {
+            position: after,
+            reach: None,
+            note,
+        };
+        checkpoints.push((partition, checkpoint));
     }
     if wanted.discard && unsure {
         return Err(RunError::Failed(format!(
@@ -95,8 +96,7 @@ pub async fn recover(
         )));
     }
     if wanted.discard {
-        let stored = checkpoints.clone();
-        run::blocking(&kafka, move |kafka| kafka::store(kafka, &stored)).await?;
+        survey.store(&checkpoints).await?;
         for (partition, checkpoint) in &checkpoints {
             let _ = writeln!(
                 text,
@@ -147,7 +147,7 @@ fn show(
     checkpoint: &Checkpoint,
     plan: &Plan,
     own: Print,
-    found: &BTreeMap<(i64, i64), SpanObjects>,
+    found: &BTreeMap<Ends, SpanObjects>,
 ) -> Position {
     let settings = if plan.print == own {
         "made with the present settings"
@@ -159,7 +159,7 @@ fn show(
     let mut begin = from;
     let mut all_complete = true;
     for &Planned { to, .. } in &plan.spans {
-        let objects = found.get(&(from.offset(), to.offset()));
+        let objects = found.get(&(from, to));
         let (state, keys) = match objects {
             None => ("nothing is in the target".into(), &[][..]),
             Some(objects) if objects.complete() => (
@@ -223,11 +223,14 @@ mod tests {
         };
         let checkpoint = Checkpoint {
             position: Position::at(10),
+            reach: None,
             note: String::new(),
         };
         let shown = |found: &[((i64, i64), SpanObjects)]| {
             let mut text = String::new();
-            let found = found.iter().cloned().collect();
+            let at = |(from, to): (i64, i64)| (Position::at(from), Position::at(to));
+            let found = found.iter().cloned();
+            let found = found.map(|(ends, objects)| (at(ends), objects)).collect();
             let partition = Partition::new("t", 0);
             let begin = show(
                 &mut text,

@@ -19,7 +19,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::datasets::PARTITIONS;
-use crate::process::own_cpu;
+use crate::support::process::own_cpu;
 use crate::support::seconds;
 
 const BATCH: usize = 4096;

@@ -11,6 +11,7 @@
 //! | `ALLUVIUM_BENCH_ROUNDS` | how often each case runs (3); the tables show the median, the least and the greatest |
 //! | `ALLUVIUM_BENCH_EVENTS` | events of 400 bytes (1,000,000); there are twice as many of 150 bytes and a fourth of 2000 |
 //! | `ALLUVIUM_BENCH_PROGRAMS` | paths of programs to compare, with commas between; they run in turn |
+//! | `ALLUVIUM_BENCH_ASSERT` | 1: a row that misses a goal ([`goals`]) fails the run |
 //! | `ALLUVIUM_BENCH_STARTS`, `_IDLE_SECONDS` | how many starts (10), and how long idling is watched (60) |
 //!
 //! Results go to `target/bench/results.md`, too. `make soak` runs the same program with the argument `soak` ([`soak`]).
@@ -31,6 +32,9 @@
 )]
 #[path = "../data/mod.rs"]
 mod data;
+#[allow(unreachable_pub, reason = "other benchmarks include it by itself")]
+#[path = "../parts/mod.rs"]
+mod parts;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -38,9 +42,9 @@ mod avro;
 mod cases;
 mod consume;
 mod datasets;
+mod goals;
 mod matrix;
 mod objects;
-mod process;
 mod report;
 mod run;
 mod soak;
@@ -49,28 +53,32 @@ mod stages;
 mod standing;
 mod transform;
 
+use std::process::ExitCode;
+
 /// What `cargo bench` adds to the arguments, and `cargo test`, which runs benches too, to see that they work, does not. This one
 /// needs its services for that.
 const WANTED: &str = "--bench";
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (wanted, arguments): (Vec<_>, Vec<_>) = arguments
         .into_iter()
         .partition(|argument| argument == WANTED);
     if wanted.is_empty() {
-        return;
+        return ExitCode::SUCCESS;
     }
     match arguments.first().map(String::as_str) {
         Some("stage") => stages::child(&arguments[1..]),
         Some("feed") => soak::feed(&arguments[1..]),
         Some("soak") => soak::run(),
         Some(other) => panic!("{other} is not a part of this"),
-        None => bench(),
+        None => return bench(),
     }
+    ExitCode::SUCCESS
 }
 
-fn bench() {
+/// Measures everything that is wanted. A failure if goals are missed and that is to be one.
+fn bench() -> ExitCode {
     let mut report = report::Report::default();
     let only = std::env::var("ALLUVIUM_BENCH_ONLY").ok();
     if only.as_deref() != Some("standing") {
@@ -80,5 +88,13 @@ fn bench() {
         for program in matrix::programs() {
             report.standing(&standing::measure(&program));
         }
+    }
+    for missed in &report.missed {
+        println!("missed: {missed}");
+    }
+    if report.missed.is_empty() || support::setting("ALLUVIUM_BENCH_ASSERT", 0) == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

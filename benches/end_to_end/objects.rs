@@ -8,7 +8,7 @@ use alluvium::config::Settings;
 use alluvium_objects::{Created, Description, Object, Store};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::process::own_cpu;
+use crate::support::process::own_cpu;
 
 /// Requests on their way at a time.
 const AT_ONCE: usize = 8;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::cases::Case;
+use crate::goals;
 use crate::matrix::programs;
 use crate::run::Used;
 use crate::spread::Spread;
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     totals: String,
     stages: String,
     standing: String,
+    /// Goals that rows miss, a line for each.
+    pub(crate) missed: Vec<String>,
 }
 
 const TOTALS: &str = "\
@@ -44,6 +47,7 @@ impl Report {
             let line = row.totals();
             print!("{TOTALS}{line}");
             self.totals.push_str(&line);
+            self.missed.extend(goals::missed(&row));
             // The stages are the same whatever the program.
             if number == 0 {
                 let line = row.stages();
@@ -86,28 +90,46 @@ impl Report {
 impl Row {
     fn totals(&self) -> String {
         let events = self.case.dataset.events() as f64;
-        let used =
-            |decimals, of: &dyn Fn(&Used) -> f64| Spread::new(self.used.iter().map(of), decimals);
-        let cpu = |used: &Used| used.cpu.as_secs_f64() / events * 1e6;
         let rate = |used: &Used| events / used.elapsed.as_secs_f64();
         let sum = Spread::new(self.stages.iter().map(Stages::sum), 2);
-        // Round by round, each with the stages that ran beside it.
-        let pairs = self.used.iter().zip(&self.stages);
-        let ratio = Spread::new(pairs.map(|(used, stages)| cpu(used) / stages.sum()), 2);
         let stock = self.used[0].stock;
         format!(
-            "| `{}`{} | {} | {} | {} | {} | {sum} | {ratio} | {} | {} | {} | {} |\n",
-            self.case.name(),
-            self.of_program(),
-            used(0, &rate),
-            used(1, &|used| rate(used) * self.bytes as f64 / events / 1e6),
-            used(2, &cpu),
-            used(0, &|used| 1e6 / cpu(used)),
-            used(0, &|used| used.memory as f64 / 1e6),
-            used(0, &|used| used.stock.objects as f64),
-            used(1, &|used| used.stock.bytes as f64 / 1e6),
+            "| {} | {} | {} | {} | {} | {sum} | {} | {} | {} | {} | {} |\n",
+            self.name(),
+            self.used(0, rate),
+            self.used(1, |used| rate(used) * self.bytes as f64 / events / 1e6),
+            self.used(2, |used| self.cpu(used)),
+            self.records_per_cpu_second(),
+            self.ratio(),
+            self.peak(),
+            self.used(0, |used| used.stock.objects as f64),
+            self.used(1, |used| used.stock.bytes as f64 / 1e6),
             Spread::new([stock.text as f64 / stock.bytes as f64], 2),
         )
+    }
+
+    fn used(&self, decimals: usize, of: impl Fn(&Used) -> f64) -> Spread {
+        Spread::new(self.used.iter().map(of), decimals)
+    }
+
+    /// CPU seconds per million records.
+    fn cpu(&self, used: &Used) -> f64 {
+        used.cpu.as_secs_f64() / self.case.dataset.events() as f64 * 1e6
+    }
+
+    pub(crate) fn records_per_cpu_second(&self) -> Spread {
+        self.used(0, |used| 1e6 / self.cpu(used))
+    }
+
+    /// CPU time to the sum of the stages: round by round, each with the stages that ran beside it.
+    pub(crate) fn ratio(&self) -> Spread {
+        let pairs = self.used.iter().zip(&self.stages);
+        Spread::new(pairs.map(|(used, stages)| self.cpu(used) / stages.sum()), 2)
+    }
+
+    /// The most memory that was ever resident, in megabytes.
+    pub(crate) fn peak(&self) -> Spread {
+        self.used(0, |used| used.memory as f64 / 1e6)
     }
 
     fn stages(&self) -> String {
@@ -124,11 +146,12 @@ impl Row {
         )
     }
 
-    /// Its path, if there are several.
-    fn of_program(&self) -> String {
+    /// The case, and the program if there are several.
+    pub(crate) fn name(&self) -> String {
+        let case = self.case.name();
         match programs().len() {
-            1 => String::new(),
-            _ => format!(" {}", self.program.display()),
+            1 => format!("`{case}`"),
+            _ => format!("`{case}` {}", self.program.display()),
         }
     }
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::cases::Case;
 use crate::objects::{self, Stock};
+use crate::stages;
 use crate::support::config::Config;
 use crate::support::program::{alluvium_at, command_of, stderr};
-use crate::support::seconds;
 use crate::support::service::Bucket;
-use crate::{process, stages};
+use crate::support::{process, seconds};
 
 /// What a run took, and what it left.
 #[derive(Clone, Copy, Debug)]

@@ -25,6 +25,10 @@ impl Spread {
         }
     }
 
+    pub(crate) fn greatest(&self) -> f64 {
+        self.sorted[self.sorted.len() - 1]
+    }
+
     fn text(&self, value: f64) -> String {
         let text = format!("{value:.*}", self.decimals);
         let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));

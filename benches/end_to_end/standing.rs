@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crate::cases::Case;
 use crate::datasets::PARTITIONS;
-use crate::process;
 use crate::run;
 use crate::spread::Spread;
 use crate::support::output::scratch;
@@ -74,9 +73,9 @@ fn idle(program: &OsStr, case: &Case, kafka: &str, topic: &str, number: u64) -> 
     // What comes once behind the last commit is not idling.
     std::thread::sleep(seconds(5));
     let time = seconds(setting("ALLUVIUM_BENCH_IDLE_SECONDS", 60));
-    let before = process::cpu(program.id());
+    let before = program.cpu_time();
     std::thread::sleep(time);
-    let used = process::cpu(program.id()) - before;
+    let used = program.cpu_time() - before;
     program.stop();
     used.as_secs_f64() / time.as_secs_f64() * 100.0
 }

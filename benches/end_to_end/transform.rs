@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alluvium::decode::Decoder;
 use alluvium::record::{Position, Record};
-use alluvium::table::{ColumnSettings, Objects, TableBuilder, UserType, Zone};
+use alluvium::table::{ColumnSettings, Objects, TableBuilder};
 use alluvium_objects::ObjectSettings;
 use alluvium_objects::steps::{self, Compressor, PIECE_BYTES};
 use alluvium_target::Table;
@@ -16,7 +16,8 @@ use arrow_array::RecordBatch;
 use hashbrown::HashMap;
 
 use crate::datasets::Dataset;
-use crate::process::own_cpu;
+use crate::parts::column_settings;
+use crate::support::process::own_cpu;
 
 /// Records that go through the steps at a time.
 const CHUNK: u64 = 512;
@@ -98,18 +99,10 @@ struct Making {
 
 impl<'a> Work<'a> {
     fn new(dataset: &Dataset, output: &'a ObjectSettings) -> Self {
-        let columns = ColumnSettings {
-            checkpoint_field: "_shard_time".into(),
-            time_field: "_time".into(),
-            user_field: "_user".into(),
-            user_type: UserType::String,
-            zone: Zone::UTC,
-            objects: Objects::Map,
-        };
         Self {
             output,
             decoder: Decoder::new(dataset.decoder()),
-            columns: Arc::new(columns),
+            columns: Arc::new(column_settings(Objects::Map)),
             by_name: HashMap::new(),
             tables: Vec::new(),
             batches: Vec::new(),

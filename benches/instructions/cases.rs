@@ -23,7 +23,7 @@ type Work = Box<dyn FnMut()>;
 type Prepare = fn(&[Event]) -> Work;
 
 /// The cases by their names.
-const CASES: [(&str, Prepare); 10] = [
+const CASES: [(&str, Prepare); 11] = [
     ("json_batches", |events| {
         let tables = Tables::free(Objects::Map, BATCH);
         json(parts::json_decoder(), parts::json(events), tables)
@@ -49,6 +49,7 @@ const CASES: [(&str, Prepare); 10] = [
     ("lines", |events| lines(events, Compression::None, 0)),
     ("lines_gzip_1", |events| lines(events, Compression::Gzip, 1)),
     ("lines_gzip_6", |events| lines(events, Compression::Gzip, 6)),
+    ("lines_zstd_1", |events| lines(events, Compression::Zstd, 1)),
     ("worker_loop", |events| {
         let payloads = parts::json(events);
         Box::new(move || stream::through_a_worker(&payloads))

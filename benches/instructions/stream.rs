@@ -98,16 +98,17 @@ impl Clock for Still {
 }
 
 fn assigned(slot: usize) -> Event {
-    Event::Assigned(Assigned {
+    Event::Assigned(Box::new(Assigned {
         slot: Slot(slot),
         partition: Partition::new("events", slot as i32),
         checkpoint: Checkpoint {
             position: Position::at(0),
+            reach: None,
             note: String::new(),
         },
-        oldest: Position::at(0),
-        end: Position::at(i64::MAX),
-    })
+        oldest: Some(Position::at(0)),
+        end: None,
+    }))
 }
 
 /// Payloads, each once.

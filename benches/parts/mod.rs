@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use alluvium::decode::avro::rakam::{self, ColumnKind, RakamDecoder, RakamSettings};
+use alluvium::decode::avro::rakam::{self, Carrier, ColumnKind, RakamDecoder, RakamSettings};
 use alluvium::decode::avro::{
     AvroDecoder, AvroSettings, Collection, Encoding, Found, NotYet, Schema, SchemaId, Schemas,
 };
@@ -164,6 +164,7 @@ pub fn rakam_decoder(events: &[Event]) -> RakamDecoder {
         },
     };
     RakamDecoder::new(RakamSettings {
+        carrier: Carrier::Kafka,
         columns: Arc::new(Alike(avro::columns(events).iter().map(column).collect())),
         checkpoint: "_shard_time".into(),
         max_bytes: 1 << 20,
@@ -176,6 +177,8 @@ pub fn column_settings(objects: Objects) -> ColumnSettings {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        key_field: None,
+        arrival_field: None,
         zone: Zone::UTC,
         objects,
     }

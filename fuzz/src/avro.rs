@@ -1,10 +1,13 @@
 //! Avro: records of a schema with every kind of type, schemas themselves, containers, and the original's records. Every row goes
 //! into a table's columns.
 
+use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
-use alluvium::awaited::NotYet;
-use alluvium::decode::avro::rakam::{Column, ColumnKind, Columns, RakamDecoder, RakamSettings};
+use alluvium::awaited::{NotYet, Objects as Bucket, ReadObject, Unopened};
+use alluvium::decode::avro::rakam::{
+    Carrier, Column, ColumnKind, Columns, RakamDecoder, RakamSettings,
+};
 use alluvium::decode::avro::{
     AvroDecoder, AvroSettings, Collection, Encoding, Found, Schema, SchemaId, Schemas,
 };
@@ -176,8 +179,8 @@ impl Columns for Known {
     }
 }
 
-/// A record of the original's, by itself and as a bulk object.
-pub fn rakam(input: &[u8]) {
+/// Reads records of the original's.
+fn rakam_decoder(carrier: Carrier) -> RakamDecoder {
     let column = |name: &str, kind| Column {
         name: name.into(),
         kind,
@@ -195,11 +198,17 @@ pub fn rakam(input: &[u8]) {
         column("tm", ColumnKind::Time),
         column("o", ColumnKind::Boolean),
     ];
-    let mut decoder = RakamDecoder::new(RakamSettings {
+    RakamDecoder::new(RakamSettings {
+        carrier,
         columns: Arc::new(Known(columns.into())),
         checkpoint: "_shard_time".into(),
         max_bytes: 1 << 20,
-    });
+    })
+}
+
+/// A record of the original's, by itself and as a bulk object.
+pub fn rakam(input: &[u8]) {
+    let mut decoder = rakam_decoder(Carrier::Kafka);
     let mut rows = Rows::new(Objects::Map);
     if let Ok(row) = decoder.kafka("p.c", Some(input)) {
         assert_eq!(row.fields().len(), 7);
@@ -220,6 +229,83 @@ pub fn rakam(input: &[u8]) {
     rows.end();
 }
 
+/// The one object that records point to, which comes a few bytes at a time.
+#[derive(Clone, Debug)]
+struct Dribbling {
+    bytes: Arc<[u8]>,
+    at: usize,
+    step: usize,
+}
+
+impl Bucket for Dribbling {
+    fn open(&self, _: &str, _: u64) -> Result<Box<dyn ReadObject>, Unopened> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn done(&self, _: &str) {}
+}
+
+impl Read for Dribbling {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.bytes.get(self.at..).unwrap_or_default();
+        let read = left.take(self.step as u64).read(to)?;
+        self.at += read;
+        Ok(read)
+    }
+}
+
+impl ReadObject for Dribbling {}
+
+/// Rows of a bulk object before reading ends, and whether it has ended well.
+fn pointed(groups: &[u8], times: usize, step: usize) -> (usize, bool) {
+    // Behind the project's name.
+    let bytes = [&b"\x02p"[..], &groups.repeat(times)].concat();
+    let objects = Dribbling {
+        bytes: bytes.into(),
+        at: 0,
+        step,
+    };
+    let mut decoder = rakam_decoder(Carrier::Kinesis {
+        objects: Some(Arc::new(objects)),
+    });
+    let pointer = [&[3][..], &0u64.to_be_bytes(), b"key"].concat();
+    let mut rows = Rows::new(Objects::Map);
+    let mut count = 0;
+    match decoder.kinesis("p|c", Some(&pointer)) {
+        Ok(row) => rows.take(&row),
+        Err(_) => return (0, false),
+    }
+    let mut well = true;
+    loop {
+        count += 1;
+        match decoder.more() {
+            Some(Ok(row)) if count < 1000 => rows.take(&row),
+            Some(Ok(row)) => assert_eq!(row.fields().len(), 7),
+            ended => {
+                well &= ended.is_none();
+                break;
+            }
+        }
+    }
+    decoder.done();
+    rows.end();
+    (count, well)
+}
+
+/// The tables of a bulk object, to which a record of a stream points. Many times behind each other they are so many times the rows, however
+/// the object comes.
+pub fn bulk(input: &[u8]) {
+    let Some(([often, step], groups)) = input.split_first_chunk::<2>() else {
+        return;
+    };
+    let (times, step) = (1 + usize::from(*often), 1 + usize::from(*step) * 64);
+    let (rows, well) = pointed(groups, 1, usize::MAX >> 1);
+    // Beyond that many, rows without a column are refused.
+    if well && rows * times <= 65_536 {
+        assert_eq!(pointed(groups, times, step), (rows * times, true));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -231,11 +317,12 @@ mod tests {
             state ^= state << 17;
             state
         };
-        let kinds: [(&str, fn(&[u8])); 4] = [
+        let kinds: [(&str, fn(&[u8])); 5] = [
             ("avro_record", super::record),
             ("avro_schema", super::schema),
             ("avro_container", super::container),
             ("avro_rakam", super::rakam),
+            ("avro_bulk", super::bulk),
         ];
         for (name, run) in kinds {
             for file in std::fs::read_dir(format!("seeds/{name}")).unwrap() {

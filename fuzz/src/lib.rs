@@ -43,6 +43,8 @@ fn columns(objects: Objects) -> Arc<ColumnSettings> {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::Long,
+        key_field: None,
+        arrival_field: None,
         zone: Zone::UTC,
         objects,
     })

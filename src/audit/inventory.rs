@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use alluvium_objects::{
-    Description, KeyParts, KeyTemplate, Listed, examine, read_dead_letters_key,
+    Description, KeyParts, KeyTemplate, Listed, Numbers, examine, read_dead_letters_key,
 };
 use alluvium_target::{Span, TargetError, dead_letters};
 use futures_util::stream::{self, StreamExt};
 
 use super::report::Violation;
-use crate::record::Partition;
+use super::tiles::Ends;
+use crate::record::{Partition, PartitionId, Position};
 use crate::registry::Place;
 
 /// Questions to the store at a time.
@@ -42,7 +43,7 @@ pub struct SpanObjects {
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     /// By partition and by the span's two ends.
-    pub spans: BTreeMap<Partition, BTreeMap<(i64, i64), SpanObjects>>,
+    pub spans: BTreeMap<Partition, BTreeMap<Ends, SpanObjects>>,
     /// Objects of other partitions, or under names that the template does not make.
     pub others: u64,
     /// What is wrong with single objects.
@@ -60,7 +61,7 @@ pub struct Look {
     /// objects that are there: what one of them says of the others need not be so.
     pub repeats: bool,
     /// Of these partitions, look only at spans that end behind the position.
-    pub behind: BTreeMap<Partition, i64>,
+    pub behind: BTreeMap<Partition, Position>,
 }
 
 impl Inventory {
@@ -137,9 +138,7 @@ impl Inventory {
 
     fn entry(&mut self, span: &Span) -> &mut SpanObjects {
         let spans = self.spans.entry(span.partition.clone()).or_default();
-        spans
-            .entry((span.from.offset(), span.to.offset()))
-            .or_default()
+        spans.entry((span.from, span.to)).or_default()
     }
 
     fn count_undescribed(&mut self, listed: &Listed, span: &Span, keys: bool) {
@@ -209,7 +208,7 @@ impl Inventory {
 impl Look {
     fn leaves_out(&self, span: &Span) -> bool {
         let behind = self.behind.get(&span.partition);
-        behind.is_some_and(|position| span.to.offset() <= *position)
+        behind.is_some_and(|position| span.to <= *position)
     }
 }
 
@@ -225,23 +224,30 @@ impl SpanObjects {
 /// Finds the span an object belongs to from its key.
 struct Names<'a> {
     template: &'a KeyTemplate,
-    partitions: BTreeMap<(String, i32), Partition>,
+    numbers: Numbers,
+    partitions: BTreeMap<(String, PartitionId), Partition>,
 }
 
 impl<'a> Names<'a> {
     fn new(template: &'a KeyTemplate, partitions: &[Partition]) -> Self {
         let named = |partition: &Partition| {
             let topic = KeyTemplate::topic_text(partition.topic());
-            ((topic, partition.number()), partition.clone())
+            ((topic, partition.id()), partition.clone())
         };
+        let sharded = |partition: &Partition| matches!(partition.id(), PartitionId::Shard(_));
         Self {
             template,
+            numbers: match partitions.first().is_some_and(sharded) {
+                true => Numbers::Sequences,
+                false => Numbers::Offsets,
+            },
             partitions: partitions.iter().map(named).collect(),
         }
     }
 
     fn span_of(&self, key: &str) -> Option<Span> {
-        let parts = read_dead_letters_key(key).or_else(|| self.template.read(key))?;
+        let letters = read_dead_letters_key(key, self.numbers);
+        let parts = letters.or_else(|| self.template.read(key, self.numbers))?;
         let KeyParts {
             topic,
             partition,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::inventory::SpanObjects;
-use crate::record::{Partition, Span};
+use crate::record::{Partition, Position, Span};
 
 /// Something that must not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,11 +146,11 @@ pub struct PartitionReport {
     /// Bytes, as stored.
     pub bytes: u64,
     /// Where the first span begins.
-    pub begin: Option<i64>,
+    pub begin: Option<Position>,
     /// Where the last one ends.
-    pub end: Option<i64>,
+    pub end: Option<Position>,
     /// What the stream has committed.
-    pub checkpoint: Option<i64>,
+    pub checkpoint: Option<Position>,
     /// Spans of an open plan.
     pub open_plan: usize,
 }

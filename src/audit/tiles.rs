@@ -7,47 +7,50 @@ use super::report::{PartitionReport, Violation};
 use crate::deliver::Plan;
 use crate::record::{Partition, Position, Span};
 
+/// Where a span begins, and the position behind it.
+pub type Ends = (Position, Position);
+
 /// What the stream keeps of the partition.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
     /// The checkpoint, if there is one.
-    pub checkpoint: Option<i64>,
+    pub checkpoint: Option<Position>,
     /// The ends of the spans of an open plan.
-    pub planned: Vec<(i64, i64)>,
+    pub planned: Vec<Ends>,
     /// Where the checkpoint may have come to since.
-    pub committed_since: Option<i64>,
+    pub committed_since: Option<Position>,
     /// Where the first span must have begun at the latest, if that is known.
-    pub begin: Option<i64>,
+    pub begin: Option<Position>,
 }
 
 impl Kept {
     /// What may stand beyond the checkpoint besides: everything up to a later one, and what is planned behind it.
     pub fn may_be(&mut self, checkpoint: Position, plan: Option<&Plan>) {
-        self.committed_since = self.committed_since.max(Some(checkpoint.offset()));
-        let mut from = checkpoint.offset();
+        self.committed_since = self.committed_since.max(Some(checkpoint));
+        let mut from = checkpoint;
         for span in plan.map(|plan| plan.spans.as_slice()).unwrap_or_default() {
-            let to = span.to.offset();
-            if !self.planned.contains(&(from, to)) {
-                self.planned.push((from, to));
+            let ends = (from, span.to);
+            if !self.planned.contains(&ends) {
+                self.planned.push(ends);
             }
-            from = to;
+            from = span.to;
         }
     }
 }
 
 /// Places between spans that nothing was written for. They are violations only if there are records in them.
-pub type Holes = Vec<(i64, i64)>;
+pub type Holes = Vec<Ends>;
 
 /// Judges the spans of a partition.
 pub fn judge(
     partition: &Partition,
-    spans: &BTreeMap<(i64, i64), SpanObjects>,
+    spans: &BTreeMap<Ends, SpanObjects>,
     kept: &Kept,
 ) -> (PartitionReport, Holes, Vec<Violation>) {
-    let span = |from: i64, to: i64| Span {
+    let span = |from, to| Span {
         partition: partition.clone(),
-        from: Position::at(from),
-        to: Position::at(to),
+        from,
+        to,
     };
     let mut report = PartitionReport {
         partition: partition.clone(),
@@ -57,14 +60,13 @@ pub fn judge(
     };
     let (mut holes, mut violations) = (Vec::new(), Vec::new());
     // A span that is no longer than nothing, so that what lies before the first one is a hole.
-    let mut end: Option<(i64, i64)> = kept.begin.map(|begin| (begin, begin));
-    let checkpoint = kept.checkpoint.unwrap_or(i64::MIN);
+    let mut end: Option<Ends> = kept.begin.map(|begin| (begin, begin));
     for (&(from, to), objects) in spans {
         report.spans += 1;
         report.objects += objects.found;
         report.rows += objects.rows;
         report.bytes += objects.bytes;
-        report.begin = Some(report.begin.map_or(from, |begin: i64| begin.min(from)));
+        report.begin = Some(report.begin.map_or(from, |begin: Position| begin.min(from)));
         match end {
             Some((_, before)) if from > before => holes.push((before, from)),
             Some(other) if from < other.1 && other.0 < other.1 => {
@@ -78,7 +80,7 @@ pub fn judge(
         if end.is_none_or(|(_, before)| to > before) {
             end = Some((from, to));
         }
-        if to > checkpoint {
+        if Some(to) > kept.checkpoint {
             // Written, but not committed: right only if a plan says so.
             if !planned(kept, from, to) {
                 violations.push(Violation::Unplanned {
@@ -94,15 +96,17 @@ pub fn judge(
     }
     report.end = spans.keys().map(|(_, to)| *to).max();
     match (end, kept.checkpoint) {
-        (Some((_, to)), Some(checkpoint)) if to < checkpoint => holes.push((to, checkpoint)),
+        // Nobody knows any more which record was the last of a shard that was read to its end.
+        (Some((_, to)), Some(checkpoint)) if to < checkpoint && checkpoint != Position::END => {
+            holes.push((to, checkpoint));
+        }
         _ => {}
     }
     (report, holes, violations)
 }
 
-fn planned(kept: &Kept, from: i64, to: i64) -> bool {
-    let since = kept.committed_since.unwrap_or(i64::MIN);
-    to <= since || kept.planned.contains(&(from, to))
+fn planned(kept: &Kept, from: Position, to: Position) -> bool {
+    Some(to) <= kept.committed_since || kept.planned.contains(&(from, to))
 }
 
 #[cfg(test)]
@@ -119,22 +123,35 @@ mod tests {
         }
     }
 
+    fn at(ends: (i64, i64)) -> Ends {
+        (Position::at(ends.0), Position::at(ends.1))
+    }
+
+    fn offsets(holes: &Holes) -> Vec<(i64, i64)> {
+        let ends = holes.iter();
+        ends.map(|(from, to)| (from.offset(), to.offset()))
+            .collect()
+    }
+
     fn judged(
         spans: &[(i64, i64, SpanObjects)],
         checkpoint: i64,
         planned: &[(i64, i64)],
-    ) -> (Holes, Vec<String>) {
+    ) -> (Vec<(i64, i64)>, Vec<String>) {
         let spans = spans
             .iter()
-            .map(|(from, to, objects)| ((*from, *to), objects.clone()))
+            .map(|(from, to, objects)| (at((*from, *to)), objects.clone()))
             .collect();
         let kept = Kept {
-            checkpoint: Some(checkpoint),
-            planned: planned.to_vec(),
+            checkpoint: Some(Position::at(checkpoint)),
+            planned: planned.iter().copied().map(at).collect(),
             ..Kept::default()
         };
         let (_, holes, violations) = judge(&Partition::new("t", 0), &spans, &kept);
-        (holes, violations.iter().map(ToString::to_string).collect())
+        (
+            offsets(&holes),
+            violations.iter().map(ToString::to_string).collect(),
+        )
     }
 
     #[test]
@@ -165,15 +182,15 @@ mod tests {
     #[test]
     fn what_lies_before_the_first_span_is_a_hole_if_reading_began_earlier() {
         let begun = |spans: &[(i64, i64)]| {
-            let spans = spans.iter().map(|ends| (*ends, whole(1, 1))).collect();
+            let spans = spans.iter().map(|ends| (at(*ends), whole(1, 1))).collect();
             let kept = Kept {
-                checkpoint: Some(9),
-                begin: Some(2),
+                checkpoint: Some(Position::at(9)),
+                begin: Some(Position::at(2)),
                 ..Kept::default()
             };
             let (_, holes, violations) = judge(&Partition::new("t", 0), &spans, &kept);
             assert_eq!(violations, []);
-            holes
+            offsets(&holes)
         };
         assert_eq!(begun(&[(4, 9)]), [(2, 4)]);
         assert_eq!(begun(&[(1, 9)]), []);
@@ -208,20 +225,20 @@ mod tests {
     #[test]
     fn what_is_committed_while_somebody_looks_is_right() {
         let mut kept = Kept {
-            checkpoint: Some(4),
+            checkpoint: Some(Position::at(4)),
             ..Kept::default()
         };
         let plan = Plan::read("alluvium/1 0000000000000000 15@1", Position::at(9)).unwrap();
         kept.may_be(Position::at(9), plan.as_ref());
         let spans = [
-            ((0, 4), whole(1, 4)),
-            ((4, 9), whole(1, 5)),
-            ((9, 15), whole(2, 6)),
+            (at((0, 4)), whole(1, 4)),
+            (at((4, 9)), whole(1, 5)),
+            (at((9, 15)), whole(2, 6)),
         ];
         let partition = Partition::new("t", 0);
         let (_, holes, violations) = judge(&partition, &spans.into(), &kept);
         assert_eq!((holes, violations), (vec![], vec![]));
-        let other = [((9, 16), whole(2, 6))];
+        let other = [(at((9, 16)), whole(2, 6))];
         assert_eq!(judge(&partition, &other.into(), &kept).2.len(), 1);
     }
 }

@@ -10,22 +10,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
 
 use super::names::TableName;
 use super::{Catalog, CatalogError, Columns};
-use crate::awaited::NotYet;
+use crate::awaited::{Asking, NotYet, RETRY};
 use crate::table::ColumnType;
 
-/// Questions that wait to be asked; whoever has another comes again.
-const WAITING: usize = 256;
-/// Questions at once.
-const AT_ONCE: usize = 4;
 /// How long a worker waits for an answer where it stands: a database that works answers sooner, and reading the stream again from
 /// there would take longer.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// A failed question is not repeated sooner.
-const RETRY: Duration = Duration::from_millis(500);
 /// That there is no such table, or no more columns, is asked anew after this time.
 const DOUBT: Duration = Duration::from_millis(200);
 /// More tables than this that do not exist are forgotten.
@@ -90,7 +83,7 @@ pub trait Tables: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Binding {
     shared: Arc<Shared>,
-    asks: mpsc::Sender<(TableName, Question)>,
+    asking: Asking<TableName, Question>,
 }
 
 #[derive(Debug, Default)]
@@ -121,15 +114,25 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, HashMap<TableName, Entry>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn learn(&self, table: TableName, answer: Answer) {
+        self.lock().entry(table).or_default().learn(answer);
+        self.answered.notify_all();
+    }
 }
 
 impl Binding {
     /// Asks `catalog` on `runtime`, as long as somebody wants to know.
     pub fn new(catalog: Arc<dyn Catalog>, runtime: &Handle) -> Self {
-        let (asks, asked) = mpsc::channel(WAITING);
         let shared = Arc::new(Shared::default());
-        runtime.spawn(answer(catalog, asked, shared.clone()));
-        Self { shared, asks }
+        let learning = shared.clone();
+        let asking = Asking::new(
+            runtime,
+            move |table, question| ask(catalog.clone(), table, question),
+            |why| Err(CatalogError::Unavailable(why)),
+            move |table, answer| learning.learn(table, answer),
+        );
+        Self { shared, asking }
     }
 
     /// Looks until `enough` finds what it needs, asking `question` if it does not; waits a little for the answer.
@@ -159,7 +162,7 @@ impl Binding {
                 Some(asked) => asked,
                 None => {
                     let now = Instant::now();
-                    if self.asks.try_send((table.clone(), question())).is_err() {
+                    if !self.asking.ask(table.clone(), question()) {
                         return Err(trouble.unwrap_or(NotYet::Asked));
                     }
                     *entry.asked.insert(now)
@@ -212,33 +215,6 @@ impl Tables for Binding {
         };
         let question = || Question::Add(wanted.to_vec());
         self.look(project, collection, question, settled)
-    }
-}
-
-/// Answers until nobody asks any more.
-async fn answer(
-    catalog: Arc<dyn Catalog>,
-    mut asked: mpsc::Receiver<(TableName, Question)>,
-    shared: Arc<Shared>,
-) {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some((table, question)) = asked.recv().await {
-        let Ok(turn) = turns.clone().acquire_owned().await else {
-            return;
-        };
-        let (catalog, shared) = (catalog.clone(), shared.clone());
-        tokio::spawn(async move {
-            let _turn = turn;
-            let asking = tokio::spawn(ask(catalog, table.clone(), question));
-            let answer = asking.await.unwrap_or_else(|error| {
-                let why = format!("the question about {table} has failed: {error}");
-                Err(CatalogError::Unavailable(why))
-            });
-            let mut tables = shared.lock();
-            tables.entry(table.clone()).or_default().learn(answer);
-            drop(tables);
-            shared.answered.notify_all();
-        });
     }
 }
 

@@ -4,6 +4,7 @@
 //! Logs go to stderr; stdout is for results.
 
 mod catalog;
+mod leases;
 mod logging;
 mod repair;
 mod signals;
@@ -66,12 +67,12 @@ enum Command {
         /// The partition.
         #[arg(long, value_name = "TOPIC-NUMBER", value_parser = partition)]
         partition: Partition,
-        /// The first offset: where a span begins.
-        #[arg(long, value_name = "OFFSET")]
-        from: i64,
-        /// The offset behind the last: where a span ends.
-        #[arg(long, value_name = "OFFSET")]
-        to: i64,
+        /// The first offset, or SEQUENCE.NUMBER: where a span begins.
+        #[arg(long, value_name = "POSITION")]
+        from: Position,
+        /// The position behind the last: where a span ends.
+        #[arg(long, value_name = "POSITION")]
+        to: Position,
         /// When a span of which no object is left was opened, in milliseconds since the epoch.
         #[arg(long, value_name = "MILLISECONDS")]
         opened: Option<i64>,
@@ -96,6 +97,13 @@ enum Command {
         /// Only this table, with what changed when.
         #[arg(long, value_name = "PROJECT.COLLECTION", value_parser = catalog::table)]
         table: Option<Table>,
+    },
+    /// Show the lease table of a Kinesis stream: who reads which shard, how far, and which plans are open. Looks twice, as long
+    /// apart as a lease lives that nobody renews.
+    Leases {
+        /// The .properties file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
     },
     /// Show the whole path on this machine: an in-process broker, a generated stream, files in a directory.
     Demo {
@@ -126,8 +134,8 @@ pub fn main(targets: &Targets) -> ExitCode {
         } => {
             let part = Part {
                 partition,
-                from: Position::at(from),
-                to: Position::at(to),
+                from,
+                to,
                 opened_ms: opened,
             };
             repair::replay(&config, part, targets)
@@ -144,6 +152,7 @@ pub fn main(targets: &Targets) -> ExitCode {
             repair::recover(&config, wanted, targets)
         }
         Command::Catalog { config, table } => catalog::show(&config, table.as_ref(), targets),
+        Command::Leases { config } => leases::show(&config, targets),
         Command::Demo { records, dir } => show_demo(records, &dir),
         Command::Config => print(&config::reference_text()),
     };
@@ -225,11 +234,9 @@ fn metrics() -> Result<std::sync::Arc<Metrics>, RunError> {
 
 /// A partition as logs show it: the topic may hold dashes.
 fn partition(text: &str) -> Result<Partition, String> {
-    let (topic, number) = text.rsplit_once('-').unwrap_or_default();
-    match number.parse() {
-        Ok(number) if !topic.is_empty() => Ok(Partition::new(topic, number)),
-        _ => Err("expected TOPIC-NUMBER, such as events-0".into()),
-    }
+    text.parse().map_err(|_| {
+        "expected TOPIC-NUMBER, such as events-0, or STREAM-SHARD, such as clicks-shardId-000000000000".into()
+    })
 }
 
 /// Results go to stdout. A reader that has gone away, such as `head`, is no failure.

@@ -1,6 +1,7 @@
 //! Puts the settings together from values, and finds keys that contradict each other.
 
 mod source;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -10,20 +11,25 @@ use std::time::Duration;
 use alluvium_objects::{Compression, KeyTemplate, LineLayout, ObjectSettings};
 
 use self::source::{schema_registry, source, suit_the_catalog};
+use self::stream::stream;
 use super::jdbc;
 use super::key::Key;
-use super::keys::{self, CLIENT_PREFIX};
+use super::keys;
 use super::read::{self, Reader};
 use super::secret::{self, Secret};
 use super::settings::{
-    Admin, Columns, Credentials, Flush, Historical, JsonLayout, Kafka, Log, LogFormat, Memory,
-    Offset, Routing, S3, Settings, Target, UserType,
+    Admin, Columns, Credentials, Flush, Historical, JsonLayout, Log, LogFormat, Memory, Routing,
+    S3, Settings, Stream, Target, UserType,
 };
 use crate::table::MISFIT;
+
+/// 255 bytes less `-shardId-000000000000`, twice 56 digits of a sequence number with a place within an aggregate, and `.ndjson.zst`.
+const LONGEST_STREAM_OF_FILES: usize = 95;
 
 /// The settings, with stand-ins where the reader found a problem; nothing if there is no stand-in.
 pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<Settings> {
     let source = source(r);
+    let stream = stream(r);
     let mut columns = columns(r);
     if !matches!(source.layout, JsonLayout::Plain { .. }) {
         columns.lower_case();
@@ -35,10 +41,10 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
     let settings = Settings {
         schema_registry: schema_registry(r),
         source,
-        kafka: kafka(r),
         flush: flush(r),
         columns,
-        routing: routing(r),
+        routing: routing(r, &stream),
+        stream,
         memory: memory(r),
         target: target(r, custom_targets),
         store: jdbc::store(r),
@@ -56,34 +62,26 @@ pub(super) fn settings(r: &mut Reader<'_>, custom_targets: &[String]) -> Option<
         // Last, so that all else has been read.
         output: output?,
     };
+    names_of_files(r, &settings);
     Some(settings)
 }
 
-fn kafka(r: &mut Reader<'_>) -> Kafka {
-    r.require(&keys::KAFKA_NODES);
-    r.require(&keys::KAFKA_TOPIC);
-    let offsets = [("latest", Offset::Latest), ("earliest", Offset::Earliest)];
-    Kafka {
-        nodes: r
-            .parsed(&keys::KAFKA_NODES, read::nodes)
-            .unwrap_or_default(),
-        topics: r
-            .parsed(&keys::KAFKA_TOPIC, read::topics)
-            .unwrap_or_default(),
-        offset: r
-            .choice(&keys::KAFKA_OFFSET, offsets)
-            .unwrap_or(Offset::Latest),
-        group_id: r.text(&keys::KAFKA_GROUP_ID).unwrap_or_default(),
-        session_timeout: millis(r, &keys::KAFKA_SESSION_TIMEOUT),
-        request_timeout: millis(r, &keys::KAFKA_REQUEST_TIMEOUT),
-        max_poll_records: count(r, &keys::MAX_POLL_RECORDS).map_or(1, NonZeroUsize::get),
-        workers: count(r, &keys::KAFKA_WORKERS),
-        client: passed_through(r, CLIENT_PREFIX),
+/// A file's name holds the stream, the shard and two positions, and file systems take 255 bytes.
+fn names_of_files(r: &mut Reader<'_>, settings: &Settings) {
+    let (Some(kinesis), Target::File { .. }) = (settings.stream.kinesis(), &settings.target) else {
+        return;
+    };
+    if kinesis.stream.len() > LONGEST_STREAM_OF_FILES {
+        let what = format!(
+            "is longer than {LONGEST_STREAM_OF_FILES} characters: with shard and positions behind it, names of files would be too \
+             long for a file system"
+        );
+        contradiction(r, &keys::kinesis::STREAM, &what, "set target=s3");
     }
 }
 
 /// The settings below `prefix`. All are secrets here: only their reader knows which of them really are.
-fn passed_through(r: &Reader<'_>, prefix: &str) -> BTreeMap<String, Secret> {
+pub(super) fn passed_through(r: &Reader<'_>, prefix: &str) -> BTreeMap<String, Secret> {
     let text = |key: &str, text: &str| match secret::hides(key, text) {
         // A password may well end in a space.
         true => Secret::new(text),
@@ -120,12 +118,10 @@ fn columns(r: &mut Reader<'_>) -> Columns {
             .choice(&keys::USER_FIELD_TYPE, types)
             .unwrap_or(UserType::String),
         time: r.text(&keys::TIME_FIELD).unwrap_or_default(),
+        key: r.text(&keys::KEY_FIELD),
+        arrival: r.text(&keys::ARRIVAL_FIELD),
     };
-    let named = [
-        (&keys::CHECKPOINT_FIELD, &columns.checkpoint),
-        (&keys::USER_FIELD, &columns.user),
-        (&keys::TIME_FIELD, &columns.time),
-    ];
+    let named = named(&columns);
     for (key, _) in named
         .iter()
         .filter(|(_, name)| name.eq_ignore_ascii_case(MISFIT))
@@ -149,11 +145,9 @@ fn columns(r: &mut Reader<'_>) -> Columns {
             contradiction(r, at, &what, "give them different names");
         }
     }
-    for (key, name) in [
-        (&keys::USER_FIELD, &columns.user),
-        (&keys::TIME_FIELD, &columns.time),
-    ] {
-        if ["$schema", "$table", "properties"].contains(&name.as_str()) {
+    for (key, name) in named {
+        let may = [&keys::USER_FIELD, &keys::TIME_FIELD].map(|key| key.name);
+        if may.contains(&key.name) && ["$schema", "$table", "properties"].contains(&name) {
             let fix = "give it another name";
             contradiction(r, key, "names what every line holds anyway", fix);
         }
@@ -161,7 +155,25 @@ fn columns(r: &mut Reader<'_>) -> Columns {
     columns
 }
 
-fn routing(r: &mut Reader<'_>) -> Routing {
+/// The names of columns, with the keys that give them.
+pub(super) fn named(columns: &Columns) -> Vec<(&'static Key, &str)> {
+    let always = [
+        (&keys::CHECKPOINT_FIELD, &columns.checkpoint),
+        (&keys::TIME_FIELD, &columns.time),
+        (&keys::USER_FIELD, &columns.user),
+    ];
+    let perhaps = [
+        (&keys::KEY_FIELD, &columns.key),
+        (&keys::ARRIVAL_FIELD, &columns.arrival),
+    ];
+    let perhaps = perhaps
+        .iter()
+        .filter_map(|(key, name)| Some((*key, name.as_ref()?)));
+    let all = always.into_iter().chain(perhaps);
+    all.map(|(key, name)| (key, name.as_str())).collect()
+}
+
+fn routing(r: &mut Reader<'_>, stream: &Stream) -> Routing {
     let listed = r.parsed(&keys::WHITELISTED, |text| Ok(read::collections(text)));
     if listed == Some(None) {
         let why = "it has not two characters, one of them a letter";
@@ -169,19 +181,26 @@ fn routing(r: &mut Reader<'_>) -> Routing {
     }
     Routing {
         collections: listed.flatten(),
-        historical: historical(r),
+        historical: historical(r, stream),
         duplicates: r.text(&keys::DUPLICATES).map(Into::into),
     }
 }
 
-fn historical(r: &mut Reader<'_>) -> Option<Historical> {
-    let topic = r.parsed(&keys::HISTORICAL_TOPIC, read::topic);
+fn historical(r: &mut Reader<'_>, stream: &Stream) -> Option<Historical> {
+    let mut topic = r.parsed(&keys::HISTORICAL_TOPIC, read::topic);
     let days = r.whole(&keys::OUTDATED_DAYS);
     let worker = r.choice(&keys::HISTORICAL_WORKER, [("false", false), ("true", true)]);
     let max_flush_age = r.duration(&keys::HISTORICAL_MAX_FLUSH);
     let max_flush_records = r.whole(&keys::HISTORICAL_MAX_RECORDS).unwrap_or_default();
+    let of_kafka = stream.kafka().is_some();
+    if !of_kafka && topic.take().is_some() {
+        without_effect(r, &keys::HISTORICAL_TOPIC, "the source is not kafka");
+    }
     if topic.is_none() {
-        let why = "kafka.historical-data-topic is not set";
+        let why = match of_kafka {
+            true => "kafka.historical-data-topic is not set",
+            false => "the source is not kafka",
+        };
         for key in [
             &keys::OUTDATED_DAYS,
             &keys::HISTORICAL_MAX_FLUSH,
@@ -273,37 +292,38 @@ enum Word<'a> {
 }
 
 fn s3(r: &mut Reader<'_>) -> S3 {
-    let secret = |r: &mut Reader<'_>, key| r.text(key).map(Secret::new);
-    let credentials = match (
-        secret(r, &keys::ACCESS_KEY),
-        secret(r, &keys::SECRET_ACCESS_KEY),
-    ) {
-        (Some(access_key), Some(secret_access_key)) => Some(Credentials {
-            access_key,
-            secret_access_key,
-        }),
-        (None, None) => None,
-        (Some(_), None) => {
-            let fix = "set target.secret-access-key too, or neither";
-            contradiction(r, &keys::ACCESS_KEY, "is set without its secret", fix);
-            None
-        }
-        (None, Some(_)) => {
-            let fix = "set target.access-key too, or neither";
-            contradiction(
-                r,
-                &keys::SECRET_ACCESS_KEY,
-                "is set without the key's id",
-                fix,
-            );
-            None
-        }
-    };
     S3 {
         bucket: r.text(&keys::S3_BUCKET).unwrap_or_default(),
         region: r.text(&keys::S3_REGION),
-        endpoint: r.parsed(&keys::S3_ENDPOINT, read::endpoint),
-        credentials,
+        endpoint: r.parsed(&keys::S3_ENDPOINT, |text| {
+            read::endpoint(text, keys::ACCESS_KEY.name)
+        }),
+        credentials: credentials(r, &keys::ACCESS_KEY, &keys::SECRET_ACCESS_KEY),
+    }
+}
+
+/// An access key, if both its halves are given.
+pub(super) fn credentials(
+    r: &mut Reader<'_>,
+    id: &'static Key,
+    secret: &'static Key,
+) -> Option<Credentials> {
+    match (r.text(id), r.text(secret)) {
+        (Some(access_key), Some(secret_access_key)) => Some(Credentials {
+            access_key: Secret::new(access_key),
+            secret_access_key: Secret::new(secret_access_key),
+        }),
+        (None, None) => None,
+        (Some(_), None) => {
+            let fix = format!("set {} too, or neither", secret.name);
+            contradiction(r, id, "is set without its secret", &fix);
+            None
+        }
+        (None, Some(_)) => {
+            let fix = format!("set {} too, or neither", id.name);
+            contradiction(r, secret, "is set without the key's id", &fix);
+            None
+        }
     }
 }
 
@@ -381,13 +401,9 @@ fn level(r: &mut Reader<'_>, compression: Option<Compression>) -> Option<u32> {
 
 /// Refuses names that end as those of files that are compressed in another way.
 fn not_called_otherwise(name: &str, compression: Option<Compression>) -> Result<(), String> {
-    let others = [Compression::Gzip, Compression::Zstd].into_iter();
-    let mut others = others.filter(|other| compression.is_some_and(|own| own != *other));
-    match (
-        compression,
-        others.find(|other| name.ends_with(other.ending())),
-    ) {
-        (Some(own), Some(other)) => Err(format!(
+    let named = Compression::with_ending().find(|other| name.ends_with(other.ending()));
+    match (compression, named) {
+        (Some(own), Some(other)) if own != other => Err(format!(
             "names a {other} file, but target.compression is {own}"
         )),
         _ => Ok(()),
@@ -395,7 +411,7 @@ fn not_called_otherwise(name: &str, compression: Option<Compression>) -> Result<
 }
 
 /// Reports a key that somebody set and that cannot go with another.
-fn contradiction(r: &mut Reader<'_>, key: &Key, what: &str, fix: &str) {
+pub(super) fn contradiction(r: &mut Reader<'_>, key: &Key, what: &str, fix: &str) {
     if let Some(found) = r.set(key) {
         r.findings().problem(&found.place, key.name, what, fix);
     }
@@ -424,7 +440,7 @@ pub(super) fn millis(r: &mut Reader<'_>, key: &'static Key) -> Duration {
     Duration::from_millis(r.whole(key).unwrap_or_default())
 }
 
-fn count(r: &mut Reader<'_>, key: &'static Key) -> Option<NonZeroUsize> {
+pub(super) fn count(r: &mut Reader<'_>, key: &'static Key) -> Option<NonZeroUsize> {
     let count = r.whole(key)?;
     NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX))
 }

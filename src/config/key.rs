@@ -32,12 +32,8 @@ pub(super) struct Key {
 pub(super) enum Status {
     /// It does what its meaning says.
     Served,
-    /// The original knows it, this program not yet. Setting it is a problem, unless to `harmless`, which
-    /// says what is the case anyway.
-    NotYet {
-        /// The value that is accepted.
-        harmless: Option<&'static str>,
-    },
+    /// The original knows it, this program not yet. Setting it is a problem.
+    NotYet,
     /// The original knows it, and it can have no meaning here. Setting it is a warning. The name may
     /// end in `.*`, for every key that begins so.
     NoEffect,
@@ -78,6 +74,15 @@ pub(super) enum Kind {
     Topic,
     /// Comma-separated names of anything.
     Names,
+    /// A name as AWS gives them: letters, digits, `_`, `.` and `-`, and no more than so many.
+    AwsName {
+        /// The fewest characters.
+        shortest: usize,
+        /// The most characters.
+        longest: usize,
+    },
+    /// Where to begin in a shard: a word, or a time.
+    Beginning,
     /// The template of an output's name.
     Template,
     /// A path of this machine.
@@ -101,6 +106,8 @@ pub(super) enum Section {
     Source,
     /// The Kafka consumer.
     Kafka,
+    /// The Kinesis consumer.
+    Kinesis,
     /// When rows are delivered.
     Flushing,
     /// Columns with a role.
@@ -125,9 +132,10 @@ pub(super) enum Section {
 
 impl Section {
     /// All sections in the order of the documents, without [`Section::Original`].
-    pub(super) const SERVED: [Self; 11] = [
+    pub(super) const SERVED: [Self; 12] = [
         Self::Source,
         Self::Kafka,
+        Self::Kinesis,
         Self::Flushing,
         Self::Columns,
         Self::Routing,
@@ -144,6 +152,7 @@ impl Section {
         match self {
             Self::Source => "Source and format",
             Self::Kafka => "Kafka",
+            Self::Kinesis => "Kinesis",
             Self::Flushing => "Flushing",
             Self::Columns => "Columns",
             Self::Routing => "Which rows go to the target",
@@ -173,6 +182,8 @@ impl Kind {
             Self::Topics => "list of topics".into(),
             Self::Topic => "topic".into(),
             Self::Names => "list of names".into(),
+            Self::AwsName { .. } => "name".into(),
+            Self::Beginning => "TRIM_HORIZON, LATEST or a time".into(),
             Self::Template => "text with placeholders".into(),
             Self::Path => "path".into(),
             Self::Listen => "address:port or off".into(),
@@ -201,6 +212,10 @@ impl Kind {
             Self::Topics => "names of topics with commas between; an entry that begins with ^ is a regular expression".into(),
             Self::Topic => "the name of a topic".into(),
             Self::Names => "names with commas between".into(),
+            Self::AwsName { shortest, longest } => {
+                format!("{shortest} to {longest} letters, digits, `_`, `.` and `-`")
+            }
+            Self::Beginning => "TRIM_HORIZON, LATEST, a time such as 2026-01-31T05:59:00Z, or milliseconds since the epoch".into(),
             Self::Template => "text with placeholders in braces".into(),
             Self::Path => "a path".into(),
             Self::Listen => "an IP address with a port, or off".into(),
@@ -238,7 +253,7 @@ impl Key {
     /// A key of the original that is not served yet.
     pub(super) const fn later(name: &'static str, meaning: &'static str) -> Self {
         let mut key = Self::new(Section::Original, name, Kind::Text, meaning);
-        key.status = Status::NotYet { harmless: None };
+        key.status = Status::NotYet;
         key
     }
 
@@ -276,14 +291,6 @@ impl Key {
 
     pub(super) const fn shapes(mut self) -> Self {
         self.shapes = true;
-        self
-    }
-
-    /// The value that is accepted although the key is not served yet.
-    pub(super) const fn harmless(mut self, value: &'static str) -> Self {
-        self.status = Status::NotYet {
-            harmless: Some(value),
-        };
         self
     }
 

@@ -1,5 +1,7 @@
 //! Every key, declared once. Parsing, `alluvium config` and docs/configuration.md all come from here.
 
+pub(super) mod kinesis;
+
 use super::key::{Key, Kind, Section};
 
 /// The words of `database.user-field-type`.
@@ -9,8 +11,8 @@ pub(super) static STREAM_SOURCE: Key = Key::new(
     Section::Source,
     "stream.source",
     Kind::Choice {
-        words: &["kafka"],
-        later: &["kinesis"],
+        words: &["kafka", "kinesis"],
+        later: &[],
     },
     "Where records come from.",
 )
@@ -52,7 +54,7 @@ pub(super) static COLLECTION_FIELD: Key = Key::new(
     Kind::Text,
     "Layout `PLAIN` and Avro only: the field that names a record's collection.",
 )
-.unset("the topic's name is the collection")
+.unset("the name of the topic or the stream is the collection")
 .example("event_type")
 .shapes();
 
@@ -170,7 +172,7 @@ pub(super) static KAFKA_NODES: Key = Key::new(
     Kind::Nodes,
     "Brokers to ask first. The port is 9092 if none is given.",
 )
-.required("always")
+.required("stream.source=kafka")
 .example("broker-1:9092,broker-2:9092");
 
 pub(super) static KAFKA_TOPIC: Key = Key::new(
@@ -179,7 +181,7 @@ pub(super) static KAFKA_TOPIC: Key = Key::new(
     Kind::Topics,
     "Topics to read. An entry that begins with `^` is a regular expression (it cannot hold a comma); topics that appear later and match are read too.",
 )
-.required("always")
+.required("stream.source=kafka")
 .example("events,^web-.*");
 
 pub(super) static KAFKA_OFFSET: Key = Key::new(
@@ -334,6 +336,26 @@ pub(super) static USER_FIELD_TYPE: Key = Key::new(
 .default("STRING")
 .shapes();
 
+pub(super) static KEY_FIELD: Key = Key::new(
+    Section::Columns,
+    "database.key-field-name",
+    Kind::Text,
+    "A column of every table with the record's key as text: of Kinesis, the partition key. A key that is not UTF-8 is base64. Records' own fields of the name go to `_misfit`.",
+)
+.unset("there is no such column")
+.example("_key")
+.shapes();
+
+pub(super) static ARRIVAL_FIELD: Key = Key::new(
+    Section::Columns,
+    "database.arrival-field-name",
+    Kind::Text,
+    "A column of every table with the time at which the record came into the stream: of Kinesis, about that time; of Kafka, the record's timestamp. Records' own fields of the name go to `_misfit`.",
+)
+.unset("there is no such column")
+.example("_arrival")
+.shapes();
+
 pub(super) static WHITELISTED: Key = Key::new(
     Section::Routing,
     "database.whitelisted.collections",
@@ -434,7 +456,7 @@ pub(super) static TARGET_KEY: Key = Key::new(
     Section::Target,
     "target.key",
     Kind::Template,
-    "The name of an output. `{project}`, `{collection}`, `{topic}`, `{partition}`, `{from}` and `{to}` (first offset, and the one behind the last) are filled in; the last four are needed. Without `{collection}`, a project's tables share one output. Dead letters go to `_dead_letters/` whatever it says.",
+    "The name of an output. `{project}`, `{collection}`, `{topic}` (or stream), `{partition}` (or shard), `{from}` and `{to}` (first position, and the one behind the last) are filled in; the last four are needed. Without `{collection}`, a project's tables share one output. Dead letters go to `_dead_letters/` whatever it says.",
 )
 .unset("the default ends in `.zst` if `target.compression` is `zstd`, in `.ndjson` if it is `none`")
 .default("{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz")
@@ -636,7 +658,7 @@ pub(super) static LOG_LEVEL: Key = Key::new(
 .default("info");
 
 /// The served keys, in the order of the documents.
-pub(super) static SERVED: [&Key; 64] = [
+pub(super) static SERVED: [&Key; 83] = [
     &STREAM_SOURCE,
     &DATA_FORMAT,
     &JSON_LAYOUT,
@@ -662,6 +684,23 @@ pub(super) static SERVED: [&Key; 64] = [
     &KAFKA_REQUEST_TIMEOUT,
     &MAX_POLL_RECORDS,
     &KAFKA_WORKERS,
+    &kinesis::STREAM,
+    &kinesis::INITIAL_POSITION,
+    &kinesis::TABLE,
+    &kinesis::FAILOVER_TIME,
+    &kinesis::MODE,
+    &kinesis::CONSUMER_NAME,
+    &kinesis::MAX_RECORDS,
+    &kinesis::WORKERS,
+    &kinesis::REGION,
+    &kinesis::ACCESS_KEY,
+    &kinesis::SECRET_ACCESS_KEY,
+    &kinesis::KINESIS_ENDPOINT,
+    &kinesis::DYNAMODB_ENDPOINT,
+    &kinesis::ENABLE_CLOUDWATCH,
+    &kinesis::CLOUDWATCH_ENDPOINT,
+    &kinesis::S3_BULK_BUCKET,
+    &kinesis::S3_ENDPOINT,
     &STREAM_MAX_FLUSH,
     &STREAM_MEMORY_RATIO,
     &MIDDLEWARE_MAX_FLUSH,
@@ -671,6 +710,8 @@ pub(super) static SERVED: [&Key; 64] = [
     &USER_FIELD,
     &TIME_FIELD,
     &USER_FIELD_TYPE,
+    &KEY_FIELD,
+    &ARRIVAL_FIELD,
     &WHITELISTED,
     &HISTORICAL_TOPIC,
     &OUTDATED_DAYS,
@@ -705,35 +746,6 @@ pub(super) static SERVED: [&Key; 64] = [
 
 /// The keys of the original that do nothing here, or not yet.
 pub(super) static ORIGINAL: &[Key] = &[
-    Key::later("kinesis.stream", "Kinesis source"),
-    Key::later("kinesis.max-records-per-batch", "Kinesis source"),
-    Key::later("kinesis.consumer-dynamodb-table", "Kinesis source"),
-    Key::later(
-        "aws.enable-cloudwatch",
-        "CloudWatch metrics of the Kinesis source",
-    )
-    .harmless("false"),
-    Key::later("aws.kinesis-endpoint", "Kinesis source"),
-    Key::later("aws.dynamodb-endpoint", "Kinesis source"),
-    Key::later(
-        "aws.region",
-        "Kinesis source; for the S3 target, set target.aws.region",
-    ),
-    Key::later(
-        "aws.access-key",
-        "Kinesis source; for the S3 target, set target.access-key",
-    )
-    .secret(),
-    Key::later(
-        "aws.secret-access-key",
-        "Kinesis source; for the S3 target, set target.secret-access-key",
-    )
-    .secret(),
-    Key::later("aws.s3-bulk-bucket", "bulk objects of the Kinesis source"),
-    Key::later(
-        "aws.s3-endpoint",
-        "bulk objects of the Kinesis source; for the S3 target, set target.aws.s3-endpoint",
-    ),
     Key::no_effect(
         "metadata.store.jdbc.data-source",
         "the original reads and ignores it too",

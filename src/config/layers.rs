@@ -209,9 +209,7 @@ fn admit(known: Known<'_>, key: &str, value: &str, place: &str, findings: &mut F
     match known {
         Known::Declared(declared) => match declared.status {
             Status::Served => return true,
-            Status::NotYet { harmless }
-                if harmless.is_some_and(|h| h.eq_ignore_ascii_case(value)) => {}
-            Status::NotYet { .. } => {
+            Status::NotYet => {
                 let what = format!("not served yet ({})", declared.meaning);
                 findings.problem(place, key, what, "remove it, or leave its value empty");
             }

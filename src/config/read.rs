@@ -1,12 +1,16 @@
 //! Values as types: reads each key by its kind, and reports values that are not of it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::ops::RangeInclusive;
+use std::time::{Duration, UNIX_EPOCH};
+
+use chrono::DateTime;
 
 use super::key::{Key, Kind};
+use super::keys;
 use super::layers::{Found, Values};
 use super::problem::{Findings, shown};
-use super::settings::Topic;
+use super::settings::{InitialPosition, Topic};
 use super::{duration, size};
 
 /// Reads values and collects what is wrong with them. After a problem it gives a stand-in, so that reading
@@ -110,6 +114,20 @@ impl<'a> Reader<'a> {
 
     pub(super) fn duration(&mut self, key: &'static Key) -> Duration {
         self.parsed(key, duration::parse).unwrap_or_default()
+    }
+
+    /// A name of AWS's, within the key's bounds.
+    pub(super) fn aws_name(&mut self, key: &'static Key) -> Option<String> {
+        let lengths = match key.kind {
+            Kind::AwsName { shortest, longest } => shortest..=longest,
+            _ => 1..=usize::MAX,
+        };
+        self.parsed(key, |text| aws_name(text, lengths))
+    }
+
+    /// The URL of one of AWS's services, or of what stands in for it.
+    pub(super) fn aws_endpoint(&mut self, key: &'static Key) -> Option<String> {
+        self.parsed(key, |text| endpoint(text, keys::kinesis::ACCESS_KEY.name))
     }
 
     pub(super) fn size(&mut self, key: &'static Key) -> Option<u64> {
@@ -264,20 +282,18 @@ pub(super) fn listen(text: &str) -> Result<Option<SocketAddr>, String> {
 
 /// URLs as [`endpoint`] reads them.
 pub(super) fn endpoints(text: &str) -> Result<Vec<String>, String> {
-    all(text, |entry| {
-        endpoint(entry).map_err(|why| why.replace("target.access-key", "schema-registry.username"))
-    })
+    all(text, |entry| endpoint(entry, "schema-registry.username"))
 }
 
-/// A URL with scheme and host, without a slash at its end.
-pub(super) fn endpoint(text: &str) -> Result<String, String> {
+/// A URL with scheme and host, without a slash at its end. `login` is the key that a user belongs into instead.
+pub(super) fn endpoint(text: &str, login: &str) -> Result<String, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
     let scheme = scheme.to_ascii_lowercase();
     if scheme != "http" && scheme != "https" {
         return Err("has a scheme other than http and https".into());
     }
     if rest.contains('@') {
-        return Err("has a user (set target.access-key instead)".into());
+        return Err(format!("has a user (set {login} instead)"));
     }
     let host = rest.trim_end_matches('/');
     let letters = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
@@ -286,6 +302,61 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
     }
     Ok(format!("{scheme}://{host}"))
 }
+
+/// The region that the host of an endpoint at AWS names.
+pub(super) fn region_of(endpoint: &str) -> Option<&str> {
+    const DOMAINS: [&str; 4] = [
+        ".amazonaws.com",
+        ".amazonaws.com.cn",
+        ".api.aws",
+        ".api.amazonwebservices.com.cn",
+    ];
+    let (_, host) = endpoint.split_once("://")?;
+    let host = host.split([':', '/']).next()?;
+    let host = DOMAINS
+        .iter()
+        .find_map(|domain| host.strip_suffix(domain))?;
+    // An interface endpoint of one's own network.
+    let host = host.strip_suffix(".vpce").unwrap_or(host);
+    let (_, region) = host.rsplit_once('.')?;
+    let looks_right =
+        region.matches('-').count() >= 2 && region.ends_with(|c: char| c.is_ascii_digit());
+    looks_right.then_some(region)
+}
+
+/// A name of AWS's, of so many characters.
+pub(super) fn aws_name(text: &str, lengths: RangeInclusive<usize>) -> Result<String, String> {
+    let letters = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    match text {
+        _ if text.starts_with("arn:") => Err("is an ARN, not a name".into()),
+        _ if !text.chars().all(letters) => Err("has other characters in it".into()),
+        _ if !lengths.contains(&text.len()) => Err("is too short or too long".into()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Where to begin in a shard.
+pub(super) fn initial_position(text: &str) -> Result<InitialPosition, String> {
+    let millis = match text {
+        _ if text.eq_ignore_ascii_case("TRIM_HORIZON") => return Ok(InitialPosition::TrimHorizon),
+        _ if text.eq_ignore_ascii_case("LATEST") => return Ok(InitialPosition::Latest),
+        _ if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        _ => {
+            let time = DateTime::parse_from_rfc3339(text);
+            let time = time.map_err(|_| "is neither a word nor a time with its zone".to_owned())?;
+            u64::try_from(time.timestamp_millis()).ok()
+        }
+    };
+    let time = millis.and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
+    let latest = UNIX_EPOCH + LAST_TIME;
+    match time.filter(|time| *time <= latest) {
+        Some(time) => Ok(InitialPosition::At(time)),
+        None => Err("is no time from 1970 to 9999".into()),
+    }
+}
+
+/// The end of the year 9999.
+const LAST_TIME: Duration = Duration::from_millis(253_402_300_799_999);
 
 /// Comma-separated levels and `module=level`.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

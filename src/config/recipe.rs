@@ -131,7 +131,7 @@ mod tests {
                 assert_eq!(made.output.layout, wanted.settings.output.layout);
                 assert_eq!(made.output.compression, wanted.settings.output.compression);
                 assert_eq!(made.routing, wanted.settings.routing);
-                assert_eq!(made.kafka.group_id, "mine");
+                assert_eq!(made.stream.kafka().unwrap().group_id, "mine");
             }
         }
     }

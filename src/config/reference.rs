@@ -68,7 +68,7 @@ const CLIENT_MEANING: &str = "Any setting of the Kafka client, librdkafka, by li
 const INTRO: &str = "\
 # Configuration
 
-<!-- Generated from src/config/keys.rs. To write it anew: ALLUVIUM_UPDATE_DOCS=1 cargo test --lib config -->
+<!-- Generated from src/config/keys.rs and src/config/keys/. To write it anew: ALLUVIUM_UPDATE_DOCS=1 cargo test --lib config -->
 
 One `.properties` file, given by `--config`, says everything. A few lines suffice:
 
@@ -145,17 +145,10 @@ fn client_markdown() -> String {
 fn original_markdown() -> String {
     let mut out = format!("\n## {}\n\n", Section::Original.title());
     out += "A file of rakam-api-collector's is read as it is, but nothing in it is ignored silently. These keys are problems, unless\n\
-            their value is empty or says what is the case anyway. `stream.source=kinesis` and `target=raptor` are not served\n\
-            yet either.\n\n";
-    out += "| key | meaning there | accepted value |\n|---|---|---|\n";
+            their value is empty. `target=raptor` is not served yet either.\n\n";
+    out += "| key | meaning there |\n|---|---|\n";
     for key in original(true) {
-        let accepted = match key.status {
-            Status::NotYet {
-                harmless: Some(value),
-            } => format!("`{value}`"),
-            _ => String::new(),
-        };
-        out += &format!("| `{}` | {} | {accepted} |\n", key.name, cell(key.meaning));
+        out += &format!("| `{}` | {} |\n", key.name, cell(key.meaning));
     }
     out += "\nThese have no effect here and are accepted with a warning:\n\n| key | why |\n|---|---|\n";
     for key in original(false) {

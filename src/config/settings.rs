@@ -1,5 +1,7 @@
 //! The configuration as the rest of the program sees it: typed, checked, complete.
 
+mod stream;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,6 +11,9 @@ use std::time::Duration;
 
 use alluvium_objects::ObjectSettings;
 
+pub use self::stream::{
+    Aws, Bulk, InitialPosition, Kafka, Kinesis, KinesisMode, Offset, Stream, Topic,
+};
 use super::secret::Secret;
 use crate::table::{Objects, Zone};
 
@@ -19,8 +24,8 @@ pub struct Settings {
     pub source: Source,
     /// Where schemas are asked for.
     pub schema_registry: SchemaRegistry,
-    /// The Kafka consumer.
-    pub kafka: Kafka,
+    /// Where records come from.
+    pub stream: Stream,
     /// When spans are sealed and how many are delivered at once.
     pub flush: Flush,
     /// Columns with a role.
@@ -113,47 +118,6 @@ pub enum JsonLayout {
     },
 }
 
-/// The Kafka consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kafka {
-    /// `kafka.nodes`: each `host:port`. Never empty.
-    pub nodes: Vec<String>,
-    /// `kafka.topic`. Never empty.
-    pub topics: Vec<Topic>,
-    /// `kafka.offset`.
-    pub offset: Offset,
-    /// `kafka.group.id`.
-    pub group_id: String,
-    /// `kafka.session.timeout.ms`.
-    pub session_timeout: Duration,
-    /// `kafka.request.timeout.ms`.
-    pub request_timeout: Duration,
-    /// `max.poll.records`.
-    pub max_poll_records: usize,
-    /// `kafka.workers`; if not set, one per CPU. Never more than partitions.
-    pub workers: Option<NonZeroUsize>,
-    /// `kafka.client.…`: librdkafka's settings, by librdkafka's names. None that delivery depends on.
-    pub client: BTreeMap<String, Secret>,
-}
-
-/// One entry of `kafka.topic`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Topic {
-    /// The topic of this name.
-    Name(String),
-    /// All topics that match; begins with `^`.
-    Pattern(String),
-}
-
-/// Where to begin in a partition without a committed offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offset {
-    /// With what is written from now on.
-    Latest,
-    /// With the oldest record that is kept.
-    Earliest,
-}
-
 /// When spans are sealed and how many are delivered at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flush {
@@ -180,12 +144,18 @@ pub struct Columns {
     pub user_type: UserType,
     /// `database.time-field-name`.
     pub time: String,
+    /// `database.key-field-name`: of the record's key; if not set, there is no such column.
+    pub key: Option<String>,
+    /// `database.arrival-field-name`: of the time the record arrived; if not set, there is no such column.
+    pub arrival: Option<String>,
 }
 
 impl Columns {
     /// For layouts that lower-case the names of fields: a column must be named as its field arrives.
     pub(super) fn lower_case(&mut self) {
-        for name in [&mut self.checkpoint, &mut self.user, &mut self.time] {
+        let always = [&mut self.checkpoint, &mut self.user, &mut self.time];
+        let perhaps = [&mut self.key, &mut self.arrival];
+        for name in always.into_iter().chain(perhaps.into_iter().flatten()) {
             *name = name.to_lowercase();
         }
     }

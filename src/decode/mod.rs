@@ -5,6 +5,7 @@
 //! Decoders know nothing of columns and types.
 
 pub mod avro;
+mod case;
 pub mod json;
 
 use std::fmt;
@@ -32,11 +33,13 @@ pub enum Reason {
     UnknownSchema,
     /// The schema is known, but cannot be used here.
     UnusableSchema,
+    /// The object is not there that the record points to.
+    NoObject,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotJson,
         Self::WrongLayout,
         Self::NoTable,
@@ -44,6 +47,7 @@ impl Reason {
         Self::NotAvro,
         Self::UnknownSchema,
         Self::UnusableSchema,
+        Self::NoObject,
     ];
 
     /// The name dead letters are counted by.
@@ -56,6 +60,7 @@ impl Reason {
             Self::NotAvro => "not_avro",
             Self::UnknownSchema => "unknown_schema",
             Self::UnusableSchema => "unusable_schema",
+            Self::NoObject => "no_object",
         }
     }
 }
@@ -168,26 +173,36 @@ impl Decoder {
                 Ok(decoder.decode(topic, json)?)
             }
             Self::Avro(decoder) => decoder.decode(topic, record.payload, record.schema),
-            Self::Rakam(decoder) => decoder.kafka(topic, record.payload),
+            Self::Rakam(decoder) => decoder.decode(topic, record),
         }
     }
 
-    /// Whether a record may have more rows than one.
-    pub fn may_have_more(&self) -> bool {
+    /// Whether the record may have more rows than one.
+    pub fn may_have_more(&self, record: &Record<'_>) -> bool {
         match self {
-            Self::Json(_) | Self::FramedJson(_) | Self::Rakam(_) => false,
+            Self::Json(_) | Self::FramedJson(_) => false,
             Self::Avro(decoder) => decoder.may_have_more(),
+            Self::Rakam(decoder) => decoder.is_pointer(record),
         }
     }
 
     /// The next row of the record that was decoded last, if it has more than one.
     ///
     /// # Errors
-    /// A row that has no table.
-    pub fn more<'a>(&'a mut self, topic: &'a str) -> Option<Result<Row<'a>, BadRecord>> {
+    /// A row that has no table, or all that follow if they cannot be read, or cannot yet.
+    pub fn more<'a>(&'a mut self, topic: &'a str) -> Option<Result<Row<'a>, Failure>> {
         match self {
-            Self::Json(_) | Self::FramedJson(_) | Self::Rakam(_) => None,
-            Self::Avro(decoder) => decoder.more(topic),
+            Self::Json(_) | Self::FramedJson(_) => None,
+            Self::Avro(decoder) => Some(decoder.more(topic)?.map_err(Failure::Bad)),
+            Self::Rakam(decoder) => decoder.more(),
+        }
+    }
+
+    /// The record that was decoded last is not offered again: what was kept for it is not needed any more.
+    pub fn done(&mut self) {
+        match self {
+            Self::Json(_) | Self::FramedJson(_) | Self::Avro(_) => {}
+            Self::Rakam(decoder) => decoder.done(),
         }
     }
 }

@@ -137,6 +137,22 @@ pub trait LateSink: Debug + Send + Sync + 'static {
     async fn send(&self, late: &mut Late) -> Result<(), LateError>;
 }
 
+/// Where late records go if there is no topic for them: there are none then.
+#[derive(Debug)]
+pub struct NoLate;
+
+#[async_trait]
+impl LateSink for NoLate {
+    async fn send(&self, late: &mut Late) -> Result<(), LateError> {
+        match late.len() {
+            0 => Ok(()),
+            count => Err(LateError::Unavailable(format!(
+                "{count} late records, and this stream has no topic for them"
+            ))),
+        }
+    }
+}
+
 /// Takes late records and forgets them: for spans whose late records were sent when they were first written.
 #[derive(Debug)]
 pub struct SentBefore;

@@ -93,6 +93,12 @@ impl Ledger {
         self.bounds.front().copied()
     }
 
+    /// Whether a plan says where the next span must end.
+    #[inline]
+    pub fn is_bound(&self) -> bool {
+        !self.bounds.is_empty()
+    }
+
     /// Sealed spans that are not yet durable.
     pub fn in_flight(&self) -> usize {
         self.sealed.iter().filter(|span| !span.durable).count()

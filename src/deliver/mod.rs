@@ -11,7 +11,7 @@ mod plan;
 mod write;
 
 pub use backoff::Backoff;
-pub use late::{Late, LateError, LateSink, SentBefore};
+pub use late::{Late, LateError, LateSink, NoLate, SentBefore};
 pub use ledger::{Ledger, SpanId, SpanIds, Stored};
 pub use plan::{MAX_TEXT, Plan, PlanError, Planned, Print, Unreadable};
 pub use write::{Load, Outcome, UnderWay, Writer, Written};

@@ -72,7 +72,7 @@ impl Unreadable {
     pub fn add(&mut self, position: Position) {
         // As SplitMix64 mixes: each bit of the result depends on all of the sequence.
         let before = (u64::from(self.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = before ^ position.offset().cast_unsigned();
+        let mut mixed = before ^ position.stamp();
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         // Never what no record is.
@@ -194,7 +194,7 @@ fn planned(text: &str) -> Option<Planned> {
         None => (rest, None),
     };
     Some(Planned {
-        to: Position::at(to.parse().ok()?),
+        to: to.parse().ok()?,
         opened_ms: opened_ms.parse().ok()?,
         unreadable: letters.map(Unreadable),
     })

@@ -76,7 +76,7 @@ impl Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     partition: Partition,
-    position: Position,
+    stamp: u64,
     opened_ms: i64,
 }
 
@@ -141,7 +141,7 @@ pub struct Gathering {
     opened_ms: i64,
     /// Whether no plan holds the span yet.
     first_time: bool,
-    events: HashMap<Key, i64>,
+    events: HashMap<Key, u64>,
 }
 
 impl Gathering {
@@ -177,10 +177,10 @@ impl Gathering {
         }
         let repeats = self.is_stored(&key, position);
         if matches!(repeats, Ok(false)) {
-            self.events.insert(key, position.offset());
+            self.events.insert(key, position.stamp());
             #[cfg(test)]
             if mutation::on(Mutation::RememberedEarly) || mutation::on(Mutation::RepeatsItself) {
-                let mut event = std::iter::once((key, self.seen(position.offset())));
+                let mut event = std::iter::once((key, self.seen(position.stamp())));
                 self.duplicates.store.put(self.opened_ms, &mut event)?;
             }
         } else {
@@ -192,7 +192,7 @@ impl Gathering {
     fn is_stored(&self, key: &Key, position: Position) -> Result<bool, DuplicatesError> {
         let stored = self.duplicates.store.get(key)?;
         Ok(stored.is_some_and(|seen| {
-            let itself = seen.position == position && seen.partition == self.partition;
+            let itself = seen.stamp == position.stamp() && seen.partition == self.partition;
             #[cfg(test)]
             let itself = itself && !mutation::on(Mutation::RepeatsItself);
             let apart = seen.opened_ms.abs_diff(self.opened_ms);
@@ -210,10 +210,10 @@ impl Gathering {
         }
     }
 
-    fn seen(&self, offset: i64) -> Seen {
+    fn seen(&self, stamp: u64) -> Seen {
         Seen {
             partition: self.partition.clone(),
-            position: Position::at(offset),
+            stamp,
             opened_ms: self.opened_ms,
         }
     }
@@ -238,7 +238,7 @@ impl Gathering {
             return Ok(());
         }
         let events = self.events.iter();
-        let mut events = events.map(|(key, offset)| (*key, self.seen(*offset)));
+        let mut events = events.map(|(key, stamp)| (*key, self.seen(*stamp)));
         self.duplicates.store.put(self.opened_ms, &mut events)
     }
 

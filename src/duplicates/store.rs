@@ -14,7 +14,7 @@ use fjall::config::{PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use super::{DuplicatesError, EventStore, Key, REMEMBERED_MS, Seen};
-use crate::record::{Partition, Position};
+use crate::record::{Partition, PartitionId};
 
 /// The store's own directory, beside whatever the original has left in the configured one.
 const NAME: &str = "alluvium-events";
@@ -129,23 +129,33 @@ fn unavailable(error: fjall::Error) -> DuplicatesError {
 }
 
 fn written(seen: &Seen) -> Vec<u8> {
-    let topic = seen.partition.topic().as_bytes();
-    let mut value = Vec::with_capacity(20 + topic.len());
+    let shard =
+        matches!(seen.partition.id(), PartitionId::Shard(_)).then(|| seen.partition.to_string());
+    let name = shard
+        .as_deref()
+        .unwrap_or(seen.partition.topic())
+        .as_bytes();
+    let mut value = Vec::with_capacity(20 + name.len());
     value.extend_from_slice(&seen.opened_ms.to_be_bytes());
-    value.extend_from_slice(&seen.position.offset().to_be_bytes());
+    value.extend_from_slice(&seen.stamp.to_be_bytes());
     value.extend_from_slice(&seen.partition.number().to_be_bytes());
-    value.extend_from_slice(topic);
+    value.extend_from_slice(name);
     value
 }
 
 fn read(value: &[u8]) -> Option<Seen> {
     let (opened_ms, rest) = value.split_first_chunk()?;
-    let (offset, rest) = rest.split_first_chunk()?;
-    let (number, topic) = rest.split_first_chunk()?;
-    let topic = std::str::from_utf8(topic).ok()?;
+    let (stamp, rest) = rest.split_first_chunk()?;
+    let (number, name) = rest.split_first_chunk()?;
+    let name = std::str::from_utf8(name).ok()?;
+    let number = i32::from_be_bytes(*number);
     Some(Seen {
-        partition: Partition::new(topic, i32::from_be_bytes(*number)),
-        position: Position::at(i64::from_be_bytes(*offset)),
+        partition: match number {
+            // The whole name of a shard.
+            -1 => name.parse().ok()?,
+            number => Partition::new(name, number),
+        },
+        stamp: u64::from_be_bytes(*stamp),
         opened_ms: i64::from_be_bytes(*opened_ms),
     })
 }

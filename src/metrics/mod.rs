@@ -3,6 +3,7 @@
 //! Owns names, help texts and bounds: the number of series never grows with what records say beyond a fixed
 //! limit. Knows no module of the program; the others count here.
 
+pub mod cloudwatch;
 mod health;
 
 use std::collections::HashSet;
@@ -80,6 +81,20 @@ pub struct Metrics {
     pub workers_paused: IntGauge,
     /// Records no longer retained by the stream when they were due.
     pub records_expired: IntCounter,
+    /// Milliseconds between the last record taken of a shard and the shard's end.
+    pub behind: IntGaugeVec,
+    /// Leases this process has.
+    pub leases_held: IntGauge,
+    /// Leases it took, from others or from nobody.
+    pub leases_taken: IntCounter,
+    /// Leases it lost to others, or had to give up because it could not renew them in time.
+    pub leases_lost: IntCounter,
+    /// Attempts to renew a lease that failed.
+    pub lease_renew_failures: IntCounter,
+    /// Calls that a service refused because there were too many, by the call's name.
+    pub throttled: IntCounterVec,
+    /// Sets of statistics that CloudWatch never got.
+    pub cloudwatch_dropped: IntCounter,
 }
 
 impl Metrics {
@@ -167,6 +182,30 @@ impl Metrics {
                 "records_expired_total",
                 "Records gone before they could be read.",
             )?,
+            behind: make.gauges(
+                "millis_behind_latest",
+                "Milliseconds that reading is behind the shard's end.",
+                partition,
+            )?,
+            leases_held: make.gauge("leases_held", "Leases this process has.")?,
+            leases_taken: make.counter("leases_taken_total", "Leases taken.")?,
+            leases_lost: make.counter(
+                "leases_lost_total",
+                "Leases lost to others, or not renewed in time.",
+            )?,
+            lease_renew_failures: make.counter(
+                "lease_renew_failures_total",
+                "Failed attempts to renew a lease.",
+            )?,
+            throttled: make.counters(
+                "throttled_calls_total",
+                "Calls refused because there were too many, by call.",
+                &["call"],
+            )?,
+            cloudwatch_dropped: make.counter(
+                "cloudwatch_dropped_total",
+                "Sets of statistics that CloudWatch never got.",
+            )?,
             tables: Mutex::default(),
             registry: make.0,
         }))
@@ -214,7 +253,12 @@ impl Metrics {
 
     /// Forgets the series of a partition that went elsewhere.
     pub fn forget_partition(&self, topic: &str, partition: &str) {
-        for gauges in [&self.open_span_age, &self.lag, &self.checkpoint] {
+        for gauges in [
+            &self.open_span_age,
+            &self.lag,
+            &self.checkpoint,
+            &self.behind,
+        ] {
             // An error means that there was no such series.
             let _ = gauges.remove_label_values(&[topic, partition]);
         }

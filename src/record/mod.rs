@@ -5,7 +5,9 @@
 mod column_type;
 mod row;
 
-pub use alluvium_target::{Partition, Position, Span, SpanStart, Table, dead_letters};
+pub use alluvium_target::{
+    Partition, PartitionId, Position, Sequence, Span, SpanStart, Table, dead_letters,
+};
 #[cfg(test)]
 pub(crate) use column_type::tests::types;
 pub use column_type::{ColumnType, UnknownType};

@@ -4,23 +4,25 @@
 //! the same rows. Owns which spans those were; moves no checkpoint. Refuses what is not committed, and to replace an object that is whole and holds other
 //! rows: then the records are not all there any more, or the settings are not those of the time.
 
-mod source;
+mod shard;
+mod topic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::audit::inventory::{Inventory, Look, SpanObjects};
+use crate::audit::tiles;
 use crate::config::Loaded;
 use crate::deliver::{Plan, Planned, SentBefore};
 use crate::metrics::Metrics;
 use crate::record::{Partition, Position};
 use crate::registry::Targets;
-use crate::run::{self, RunError, Stop};
-use crate::source::Checkpoint;
-use crate::source::kafka::{self, KafkaSettings};
+use crate::run::{self, Lookups, Opened, RunError, Stop};
+use crate::source::{Checkpoint, Source, SourceError, Survey};
 use crate::worker::{Ends, Leaving, Shared, SystemClock, Worker};
-use source::PartSource;
+use shard::PartOfShard;
+use topic::PartSource;
 
 /// Spans that are written under one plan.
 const SPANS_AT_A_TIME: usize = 8;
@@ -50,8 +52,8 @@ pub async fn replay(
     stop: Stop,
 ) -> Result<String, RunError> {
     let settings = &loaded.settings;
-    let kafka = run::kafka_settings(settings);
-    may_be_replayed(&kafka, &part).await?;
+    let opened = Opened::open(settings).await?;
+    may_be_replayed(&*opened.survey(), &part).await?;
     let place = targets.place(settings).await?;
     let inventory = Inventory::take(
         &place,
@@ -63,37 +65,42 @@ pub async fn replay(
     let spans = spans(&part, &known.unwrap_or_default()).map_err(RunError::Configuration)?;
     let count = spans.len();
     let target = targets.open_repairing(settings).await?;
-    let tables = run::open_catalog(settings).await?;
-    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target, tables)?;
-    let shared = run::shared(
-        loaded,
-        targets,
-        shape,
-        metrics.clone(),
-        1,
-        run::portions(settings, run::budget(settings)?, 0),
-    )?;
+    let lookups = Lookups::open(settings).await?;
+    let shape = run::shape_for(settings, &loaded.recipe.shaping(), target, &lookups)?;
+    let memory = run::budget(settings)?;
+    let prefetch = opened.prefetch(memory, 1);
+    let portions = run::portions(settings, memory, prefetch);
+    let parts = (targets, shape, lookups);
+    let mut shared = run::shared(loaded, parts, &opened, metrics.clone(), 1, portions)?;
+    // They were sent when the span was first written.
+    shared.late = Arc::new(SentBefore);
     let mut from = part.from;
     for chunk in spans.chunks(SPANS_AT_A_TIME) {
         let to = chunk[chunk.len() - 1].to;
         let note = Plan::text(shared.shape.print(), chunk, "");
         let checkpoint = Checkpoint {
             position: from,
+            reach: None,
             note,
         };
-        let ends = Arc::new(Ends::new([(part.partition.clone(), to)].into(), 1));
-        let mut shared = shared.clone();
-        // They were sent when the span was first written.
-        shared.late = Arc::new(SentBefore);
-        shared.ends = Some(ends.clone());
-        shared.leaving = Arc::new(Leaving::new(1));
-        let (kafka, partition, stop) = (kafka.clone(), part.partition.clone(), stop.clone());
-        let worked = tokio::task::spawn_blocking(move || {
-            write(&kafka, partition, checkpoint, shared, &ends, &stop)
-        });
-        worked
-            .await
-            .map_err(|error| RunError::Failed(error.to_string()))??;
+        let ends = Arc::new(Ends::new([(part.partition.clone(), Some(to))].into(), 1));
+        let shared = Shared {
+            ends: Some(ends),
+            leaving: Arc::new(Leaving::new(1)),
+            ..shared.clone()
+        };
+        let (partition, stop) = (part.partition.clone(), stop.clone());
+        match opened.clone() {
+            Opened::Kafka(kafka) => {
+                let open = move || PartSource::open(&kafka, partition, checkpoint, to);
+                write(open, shared, stop).await?;
+            }
+            Opened::Kinesis(stream) => {
+                let source = stream.part(&partition, &checkpoint, prefetch, &metrics);
+                let source = PartOfShard::new(source.await?, to);
+                write(|| Ok(source), shared, stop).await?;
+            }
+        }
         from = to;
     }
     Ok(format!(
@@ -107,15 +114,10 @@ pub async fn replay(
 }
 
 /// Only what is committed and still there to be read: what is not committed, a running copy writes, perhaps in other spans.
-async fn may_be_replayed(kafka: &KafkaSettings, part: &Part) -> Result<(), RunError> {
+async fn may_be_replayed(survey: &dyn Survey, part: &Part) -> Result<(), RunError> {
     let asked = [part.partition.clone()];
-    let (checkpoints, oldest) = run::blocking(kafka, move |kafka| {
-        Ok((
-            kafka::checkpoints(kafka, &asked)?,
-            kafka::oldest(kafka, &asked)?,
-        ))
-    })
-    .await?;
+    let checkpoints = survey.checkpoints(&asked).await?;
+    let oldest = survey.oldest(&asked).await?;
     let partition = &part.partition;
     let checkpoint = checkpoints.get(partition).map(|found| found.position);
     if checkpoint.is_none_or(|checkpoint| part.to > checkpoint) {
@@ -134,42 +136,47 @@ async fn may_be_replayed(kafka: &KafkaSettings, part: &Part) -> Result<(), RunEr
     }
 }
 
-fn write(
-    kafka: &KafkaSettings,
-    partition: Partition,
-    checkpoint: Checkpoint,
+/// Lets a worker follow the plan that the source begins with. Opening the source may take a while.
+async fn write<S: Source + Send + 'static>(
+    open: impl FnOnce() -> Result<S, SourceError> + Send + 'static,
     shared: Shared,
-    ends: &Ends,
-    stop: &Stop,
+    stop: Stop,
 ) -> Result<(), RunError> {
-    let started = Instant::now();
-    let end = ends.end_of(&partition);
-    let source = PartSource::open(kafka, partition, checkpoint, end)?;
-    let worker = Worker::new(0, source, Box::new(SystemClock::default()), shared);
-    worker.run(|| stop.asked() || ends.reached(started.elapsed()))?;
-    if stop.asked() {
-        return Err(RunError::Failed("stopped before all was written".into()));
-    }
-    Ok(())
+    let worked = tokio::task::spawn_blocking(move || {
+        let started = Instant::now();
+        let ends = shared.ends.clone();
+        let reached = || {
+            ends.as_ref()
+                .is_some_and(|ends| ends.reached(started.elapsed()))
+        };
+        let worker = Worker::new(0, open()?, Box::new(SystemClock::default()), shared);
+        worker.run(|| stop.asked() || reached())?;
+        if stop.asked() {
+            return Err(RunError::Failed("stopped before all was written".into()));
+        }
+        Ok(())
+    });
+    worked
+        .await
+        .map_err(|error| RunError::Failed(error.to_string()))?
 }
 
 /// The spans of a part: as the objects that are left tell, and what lies between as one span each.
-fn spans(part: &Part, known: &BTreeMap<(i64, i64), SpanObjects>) -> Result<Vec<Planned>, String> {
-    let (begin, end) = (part.from.offset(), part.to.offset());
+fn spans(part: &Part, known: &BTreeMap<tiles::Ends, SpanObjects>) -> Result<Vec<Planned>, String> {
+    let (begin, end) = (part.from, part.to);
     let partition = &part.partition;
     if begin >= end {
         return Err(format!("--from {begin} is not before --to {end}"));
     }
     let mut spans = Vec::new();
     let mut reached = begin;
-    let lost = |from: i64, to: i64| {
+    let lost = |from: Position, to: Position| {
         let opened_ms = part.opened_ms.ok_or_else(|| {
             format!(
                 "no object of {partition} [{from}, {to}) is left to tell when the span was opened: give --opened, and replay spans \
                  one by one if there were several"
             )
         })?;
-        let to = Position::at(to);
         Ok::<_, String>(Planned {
             to,
             opened_ms,
@@ -197,7 +204,7 @@ fn spans(part: &Part, known: &BTreeMap<(i64, i64), SpanObjects>) -> Result<Vec<P
             format!("no object of {partition} [{from}, {to}) says when the span was opened: give --opened")
         })?;
         spans.push(Planned {
-            to: Position::at(to),
+            to,
             opened_ms,
             unreadable: None,
         });
@@ -229,7 +236,7 @@ mod tests {
                 opened_ms: Some(opened_ms),
                 ..SpanObjects::default()
             };
-            (ends, objects)
+            ((Position::at(ends.0), Position::at(ends.1)), objects)
         });
         let spans = spans(part, &known.collect())?;
         Ok(spans

@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{CLOSE_PATIENCE, RunError, Stop};
-use crate::source::kafka::{KafkaSettings, KafkaSource};
+use crate::source::Source;
 use crate::worker::{Ends, STOP_DEADLINE, Shared, SystemClock, Worker, WorkerError};
 
 /// How often is looked whether all have ended.
@@ -26,9 +26,9 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn start(
-        kafka: &KafkaSettings,
-        workers: usize,
+    /// One worker for each source.
+    pub(super) fn start<S: Source + Send + 'static>(
+        sources: Vec<S>,
         shared: &Shared,
         stop: &Stop,
     ) -> Result<Self, RunError> {
@@ -36,9 +36,6 @@ impl Crew {
             started: Instant::now(),
             threads: Vec::new(),
         };
-        let sources: Vec<_> = (0..workers)
-            .map(|number| KafkaSource::join(kafka.clone(), number, shared.metrics.clone()))
-            .collect::<Result<_, _>>()?;
         for (number, source) in sources.into_iter().enumerate() {
             let clock = Box::new(SystemClock::default());
             let worker = Worker::new(number, source, clock, shared.clone());
@@ -63,7 +60,7 @@ impl Crew {
                 let since = *stopping.get_or_insert_with(Instant::now);
                 if since.elapsed() > STOP_DEADLINE + CLOSE_PATIENCE {
                     return Err(RunError::Failed(
-                        "the cluster does not let go: stopping without its answer; what was not committed will be read again".into(),
+                        "the stream does not let go: stopping without its answer; what was not committed will be read again".into(),
                     ));
                 }
             }

@@ -3,36 +3,39 @@
 //! Owns the process's shape: the runtime that writes and answers, a thread for each worker, the signals that
 //! end them. Decides nothing about records.
 
+mod check;
 mod crew;
 mod error;
+mod kafka;
+mod kinesis;
+mod outside;
+mod shape;
+mod stream;
 mod summary;
 mod wire;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use alluvium_target::Target;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore};
 
+pub use self::check::check;
 use self::crew::Crew;
 pub use self::error::RunError;
+pub(crate) use self::shape::{Lookups, shape, shape_for};
+use self::stream::Found;
+pub(crate) use self::stream::Opened;
 use self::wire::Portions;
 pub(crate) use self::wire::portions;
-use crate::catalog::{Binding, SqlCatalog, Tables};
+use crate::config::Loaded;
 use crate::config::memory;
 use crate::config::settings::Settings;
-use crate::config::{Loaded, Recipe};
 use crate::deliver::Backoff;
 use crate::duplicates::Duplicates;
 use crate::metrics::{Health, Metrics};
-use crate::record::{Partition, Position};
-use crate::registry::{self, Targets};
-use crate::schemas::Client;
-use crate::source::SourceError;
-use crate::source::kafka::{self, KafkaLate, KafkaSettings};
+use crate::registry::Targets;
 use crate::worker::{Budget, Ends, Leaving, Shape, Shared};
 
 /// Spans that talk to the target at once, for each of `committer.thread.count`: a thread of the original waited for one
@@ -40,8 +43,9 @@ use crate::worker::{Budget, Ends, Leaving, Shape, Shared};
 const ATTEMPTS_A_THREAD: usize = 4;
 /// Beyond the workers' own deadline: a client that does not close in this time never will.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
-/// Where answers are given when nobody has chosen an address.
-const DEFAULT_LISTEN: &str = "127.0.0.1:9464";
+
+/// For the last metrics of a run: an orchestrator that waits 30 seconds should see the end of it.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks a running program to stop. Clones ask the same program.
 #[derive(Clone, Debug, Default)]
@@ -111,61 +115,60 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let stop = options.stop;
     let settings = &loaded.settings;
-    announce(settings);
+    outside::announce(settings);
     let health = Arc::new(Health::new(wire::wanted_workers(settings)));
     // First of all, so that a start that waits can be seen from outside.
-    let answering = answer(settings, &metrics, &health).await?;
-    let budget_bytes = budget(settings)?;
-    let mut kafka = wire::kafka_settings(settings);
+    let answering = outside::answer(settings, &metrics, &health).await?;
+    let memory = budget(settings)?;
+    let opened = Opened::open(settings).await?;
     // At once: each waits for somebody else, and a start is part of every outage.
-    let (found, shape) = tokio::try_join!(
-        find_available(&kafka, options.until_end, &stop),
+    let (found, shaped) = tokio::try_join!(
+        find_available(&opened, options.until_end, &stop),
         shape_available(loaded, targets, &stop)
     )?;
-    let Some(shape) = shape.filter(|_| !stop.asked()) else {
+    let Some((shape, lookups)) = shaped.filter(|_| !stop.asked()) else {
         return Ok(());
     };
     let workers = wire::worker_count(settings, found.partitions.len());
-    kafka.prefetch_bytes = wire::prefetch(budget_bytes, workers);
-    let ends = options
-        .until_end
-        .then(|| Arc::new(Ends::new(found.ends, workers)));
-    let prefetched = u64::try_from(kafka.prefetch_bytes * workers).unwrap_or(0);
-    let portions = wire::portions(settings, budget_bytes, prefetched);
-    let shared = Shared {
-        health,
-        ends: ends.clone(),
-        ..shared(loaded, targets, shape, metrics.clone(), workers, portions)?
-    };
-    let partitions = found.partitions.len();
+    let prefetch = opened.prefetch(memory, workers);
+    let portions = portions(settings, memory, prefetch * workers);
+    let parts = (targets, shape, lookups);
+    let mut shared = shared(loaded, parts, &opened, metrics.clone(), workers, portions)?;
+    shared.health = health;
     tracing::info!(
-        partitions,
+        partitions = found.partitions.len(),
         workers,
-        memory_bytes = budget_bytes,
-        "joining the group"
+        memory_bytes = memory,
+        "joining those who read the stream"
     );
     // Brokers may be set up to create it when the first record comes.
-    if let Ok(Some(missing)) = missing_historical_topic(settings).await {
+    if let Ok(Some(missing)) = opened.missing(settings, &found.partitions).await {
         tracing::warn!("{missing}");
     }
-    if partitions == 0 {
-        tracing::warn!("no topic matches kafka.topic yet; waiting for one");
+    if options.until_end {
+        let ends = Ends::new(found.ends, workers).patient_for(opened.patience());
+        shared.ends = Some(Arc::new(ends));
     }
-    let crew = Crew::start(&kafka, workers, &shared, &stop)?;
+    let published = opened.publish(&metrics).await?;
+    let kcl = published.as_ref().map(|(kcl, _)| kcl);
+    let crew = opened.start(workers, prefetch, &shared, kcl, &stop)?;
     let summary = tokio::spawn(summary::every_minute(metrics));
-    let result = crew.until_done(ends.as_deref(), &stop).await;
+    let result = crew.until_done(shared.ends.as_deref(), &stop).await;
     summary.abort();
+    if let Some((_, publishing)) = published {
+        let _ = tokio::time::timeout(PUBLISH_PATIENCE, publishing.finish()).await;
+    }
     if let Some(answering) = answering {
         answering.abort();
     }
     result
 }
 
-/// What the cluster has for us, as soon as it answers.
-async fn find_available(kafka: &KafkaSettings, ends: bool, stop: &Stop) -> Result<Found, RunError> {
+/// What the stream has for us, as soon as it answers.
+async fn find_available(opened: &Opened, ends: bool, stop: &Stop) -> Result<Found, RunError> {
     let mut found = Found::default();
-    until_available("kafka", stop, async || {
-        found = find(kafka, ends).await?;
+    until_available("stream", stop, async || {
+        found = opened.find(ends).await?;
         Ok(())
     })
     .await?;
@@ -177,24 +180,24 @@ async fn shape_available(
     loaded: &Loaded,
     targets: &Targets,
     stop: &Stop,
-) -> Result<Option<Shape>, RunError> {
+) -> Result<Option<(Shape, Lookups)>, RunError> {
     let settings = &loaded.settings;
-    let mut tables = None;
+    let mut lookups = Lookups::default();
     until_available("catalog", stop, async || {
-        tables = open_catalog(settings).await?;
+        lookups = Lookups::open(settings).await?;
         Ok(())
     })
     .await?;
     if stop.asked() {
         return Ok(None);
     }
-    let shape = shape(settings, &loaded.recipe.shaping(), targets, tables).await?;
+    let shape = shape(settings, &loaded.recipe.shaping(), targets, &lookups).await?;
     let target = shape.target();
     until_available("target", stop, async || {
         target.check().await.map_err(RunError::from)
     })
     .await?;
-    Ok(Some(shape))
+    Ok(Some((shape, lookups)))
 }
 
 /// What workers share, for so many of them, with so much memory.
@@ -203,24 +206,23 @@ async fn shape_available(
 /// If what is remembered of events cannot be opened.
 pub(crate) fn shared(
     loaded: &Loaded,
-    targets: &Targets,
-    shape: Shape,
+    (targets, shape, lookups): (&Targets, Shape, Lookups),
+    opened: &Opened,
     metrics: Arc<Metrics>,
     workers: usize,
     portions: Portions,
 ) -> Result<Shared, RunError> {
     let settings = &loaded.settings;
     let deliveries = settings.flush.deliveries.get();
-    let tables = shape.tables();
     Ok(Shared {
         shape: Arc::new(shape),
-        reshape: reshape(loaded.recipe.clone(), targets.clone(), tables),
+        reshape: shape::reshape(loaded.recipe.clone(), targets.clone(), lookups),
         policy: wire::policy(settings),
         historical: wire::historical(settings).map(Arc::new),
         duplicates: duplicates(settings, portions.event_store)?,
-        late: Arc::new(KafkaLate::new(wire::kafka_settings(settings))),
+        late: opened.late(),
         building_limit: wire::building_limit(settings, portions.records, workers),
-        max_poll: settings.kafka.max_poll_records,
+        max_poll: wire::max_poll(settings),
         budget: Arc::new(Budget::new(portions.records, metrics.clone())),
         metrics,
         health: Arc::new(Health::new(workers)),
@@ -248,132 +250,6 @@ pub(crate) fn budget(settings: &Settings) -> Result<u64, RunError> {
     Ok(memory::budget(&settings.memory, std::path::Path::new("/"))?)
 }
 
-/// What the Kafka client needs to know.
-pub(crate) fn kafka_settings(settings: &Settings) -> KafkaSettings {
-    wire::kafka_settings(settings)
-}
-
-/// Asks the cluster on a thread of its own, because librdkafka's questions block.
-///
-/// # Errors
-/// What the question ends in.
-pub(crate) async fn blocking<T: Send + 'static>(
-    kafka: &KafkaSettings,
-    ask: impl FnOnce(&KafkaSettings) -> Result<T, SourceError> + Send + 'static,
-) -> Result<T, RunError> {
-    let kafka = kafka.clone();
-    let asked = tokio::task::spawn_blocking(move || ask(&kafka)).await;
-    let answer = asked.map_err(|error| RunError::Failed(error.to_string()))?;
-    Ok(answer?)
-}
-
-/// How these settings turn records into outputs. `shaping` says it as plans keep it.
-///
-/// # Errors
-/// [`RunError::Configuration`] if the settings of the target or of the records' schemas cannot work.
-pub async fn shape(
-    settings: &Settings,
-    shaping: &str,
-    targets: &Targets,
-    tables: Option<Arc<dyn Tables>>,
-) -> Result<Shape, RunError> {
-    let target = targets.open(settings).await?;
-    shape_for(settings, shaping, target, tables)
-}
-
-/// As [`shape`], for a target that is open already.
-///
-/// # Errors
-/// [`RunError::Configuration`] if the settings of the records' schemas cannot work.
-pub(crate) fn shape_for(
-    settings: &Settings,
-    shaping: &str,
-    target: Arc<dyn Target>,
-    tables: Option<Arc<dyn Tables>>,
-) -> Result<Shape, RunError> {
-    let columns = wire::column_settings(settings);
-    let decoder = wire::decoder_settings(settings, &Handle::current(), tables.as_ref())?;
-    let shape = Shape::new(shaping, target, columns, decoder);
-    Ok(shape.routed(wire::routing(settings)).bound(tables))
-}
-
-/// Opens the catalog that decides which columns tables have, if one is configured.
-///
-/// # Errors
-/// As [`SqlCatalog::open`].
-pub(crate) async fn open_catalog(settings: &Settings) -> Result<Option<Arc<dyn Tables>>, RunError> {
-    let Some(store) = &settings.store else {
-        return Ok(None);
-    };
-    let catalog = Arc::new(SqlCatalog::open(store).await?);
-    Ok(Some(Arc::new(Binding::new(catalog, &Handle::current()))))
-}
-
-/// Makes the shapes of plans that were made with other settings. Called on a worker's thread, rarely: it opens the target anew.
-fn reshape(
-    recipe: Recipe,
-    targets: Targets,
-    tables: Option<Arc<dyn Tables>>,
-) -> Arc<crate::worker::Reshape> {
-    let runtime = Handle::current();
-    Arc::new(move |recorded| {
-        let settings = recipe.with(recorded)?;
-        let shape = runtime.block_on(shape(&settings, recorded, &targets, tables.clone()));
-        shape.map_err(|error| error.to_string())
-    })
-}
-
-/// Answers whether a run with these settings could start, without starting one.
-///
-/// # Errors
-/// What would keep it from starting, or that something did not answer.
-pub async fn check(settings: &Settings, targets: &Targets) -> Result<String, RunError> {
-    budget(settings)?;
-    let target = targets.open(settings).await?;
-    target.check().await?;
-    open_catalog(settings).await?;
-    if wire::needs_registry(settings) {
-        Client::new(&wire::registry_settings(settings))?
-            .check()
-            .await?;
-    }
-    let found = find(&wire::kafka_settings(settings), false).await?;
-    if found.partitions.is_empty() {
-        let topics = wire::topics(settings).join(", ");
-        return Err(RunError::Configuration(format!(
-            "kafka.topic: no topic of the cluster matches {topics}: create it, or correct the name"
-        )));
-    }
-    if let Some(missing) = missing_historical_topic(settings).await? {
-        return Err(RunError::Configuration(missing));
-    }
-    let catalog = settings.store.as_ref();
-    let catalog = catalog.map(|store| format!("catalog: {} answers\n", store.address));
-    Ok(format!(
-        "target: {} is writable\n{}kafka: {} partitions to read with {} workers",
-        registry::describe(settings),
-        catalog.unwrap_or_default(),
-        found.partitions.len(),
-        wire::worker_count(settings, found.partitions.len()),
-    ))
-}
-
-/// Says so if late records have no topic to go to.
-async fn missing_historical_topic(settings: &Settings) -> Result<Option<String>, RunError> {
-    let Some(historical) = &settings.routing.historical else {
-        return Ok(None);
-    };
-    let topic = &historical.topic;
-    let asked = KafkaSettings {
-        topics: vec![topic.clone()],
-        ..wire::kafka_settings(settings)
-    };
-    let found = blocking(&asked, kafka::partitions).await?;
-    Ok(found.is_empty().then(|| {
-        format!("kafka.historical-data-topic: the cluster has no topic {topic}: create it, or correct the name")
-    }))
-}
-
 /// Tries until it works, fails for good, or nobody waits any more: a cluster or bucket that is down when the program
 /// starts is no different from one that goes down later.
 async fn until_available(
@@ -397,65 +273,4 @@ async fn until_available(
         }
     }
     Ok(())
-}
-
-#[derive(Debug, Default)]
-struct Found {
-    partitions: Vec<Partition>,
-    ends: HashMap<Partition, Position>,
-}
-
-/// What the cluster has for us.
-async fn find(kafka: &KafkaSettings, ends: bool) -> Result<Found, RunError> {
-    blocking(kafka, move |kafka| {
-        let partitions = kafka::partitions(kafka)?;
-        let ends = if ends {
-            kafka::ends(kafka, &partitions)?
-        } else {
-            HashMap::new()
-        };
-        Ok(Found { partitions, ends })
-    })
-    .await
-}
-
-async fn answer(
-    settings: &Settings,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>, RunError> {
-    let Some(address) = settings.admin.listen else {
-        return Ok(None);
-    };
-    match crate::admin::listen(address).await {
-        Ok(listener) => {
-            let (metrics, health) = (metrics.clone(), health.clone());
-            Ok(Some(tokio::spawn(crate::admin::serve(
-                listener, metrics, health,
-            ))))
-        }
-        // A second copy on the same machine is no mistake; an address somebody chose must work.
-        Err(error) if address.to_string() == DEFAULT_LISTEN => {
-            tracing::warn!(%address, %error, "no metrics: the default address is taken; set admin.listen to another one or to off");
-            Ok(None)
-        }
-        Err(error) => Err(RunError::Configuration(format!(
-            "admin.listen: cannot listen on {address}: {error}"
-        ))),
-    }
-}
-
-/// The first line of the log: what is read, by whom, where it goes, and where to look.
-fn announce(settings: &Settings) {
-    let listen = settings.admin.listen;
-    tracing::info!(
-        source = "kafka",
-        nodes = settings.kafka.nodes.join(","),
-        topics = wire::topics(settings).join(","),
-        group = settings.kafka.group_id,
-        target = registry::describe(settings),
-        metrics = listen.map_or_else(|| "off".into(), |at| format!("http://{at}/metrics")),
-        "alluvium {} starts",
-        env!("CARGO_PKG_VERSION"),
-    );
 }

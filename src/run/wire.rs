@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::catalog::{RecordColumns, Tables};
+use super::{Lookups, kinesis};
+use crate::catalog::RecordColumns;
 use crate::config::settings::{self, Settings};
 use crate::decode::DecoderSettings;
-use crate::decode::avro::rakam::RakamSettings;
+use crate::decode::avro::rakam::{Carrier, RakamSettings};
 use crate::decode::avro::{AvroSettings, Collection, Encoding, SCHEMA_HEADER, Schemas};
 use crate::decode::json::{JsonSettings, Layout};
 use crate::flush::Policy;
@@ -24,13 +25,15 @@ const MIN_BATCH_BYTES: usize = 32 << 10;
 const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Spans of one partition that may be on their way at once.
 const MAX_IN_FLIGHT: usize = 3;
+/// Records of shards that a worker takes at once.
+const MAX_POLL: usize = 1000;
 
 /// Topic names and patterns, as they were written.
-pub(super) fn topics(settings: &Settings) -> Vec<String> {
+pub(super) fn topics(settings: &Settings, kafka: &settings::Kafka) -> Vec<String> {
     let text = |topic: &settings::Topic| match topic {
         settings::Topic::Name(text) | settings::Topic::Pattern(text) => text.clone(),
     };
-    let mut topics: Vec<_> = settings.kafka.topics.iter().map(text).collect();
+    let mut topics: Vec<_> = kafka.topics.iter().map(text).collect();
     let historical = &settings.routing.historical;
     let historical = historical.as_ref().filter(|historical| historical.worker);
     if let Some(historical) = historical.filter(|h| !topics.contains(&h.topic)) {
@@ -39,11 +42,11 @@ pub(super) fn topics(settings: &Settings) -> Vec<String> {
     topics
 }
 
-pub(super) fn kafka_settings(settings: &Settings) -> KafkaSettings {
-    let kafka = &settings.kafka;
+/// What the Kafka client needs to know.
+pub(super) fn kafka_settings(settings: &Settings, kafka: &settings::Kafka) -> KafkaSettings {
     KafkaSettings {
         nodes: kafka.nodes.clone(),
-        topics: topics(settings),
+        topics: topics(settings, kafka),
         begin: match kafka.offset {
             settings::Offset::Latest => Begin::Latest,
             settings::Offset::Earliest => Begin::Earliest,
@@ -62,9 +65,19 @@ pub(super) fn kafka_settings(settings: &Settings) -> KafkaSettings {
     }
 }
 
+/// Records that a worker takes before it looks at anything else.
+pub(super) fn max_poll(settings: &Settings) -> usize {
+    match &settings.stream {
+        settings::Stream::Kafka(kafka) => kafka.max_poll_records,
+        settings::Stream::Kinesis(_) => MAX_POLL,
+    }
+}
+
 pub(super) fn column_settings(settings: &Settings) -> ColumnSettings {
     ColumnSettings {
         checkpoint_field: settings.columns.checkpoint.clone(),
+        key_field: settings.columns.key.clone(),
+        arrival_field: settings.columns.arrival.clone(),
         time_field: settings.columns.time.clone(),
         user_field: settings.columns.user.clone(),
         user_type: match settings.columns.user_type {
@@ -127,7 +140,7 @@ fn has_schema_header(settings: &Settings) -> bool {
 pub(super) fn decoder_settings(
     settings: &Settings,
     runtime: &Handle,
-    tables: Option<&Arc<dyn Tables>>,
+    lookups: &Lookups,
 ) -> Result<DecoderSettings, SchemaError> {
     let json = json_settings(settings);
     let Some(avro) = &settings.source.avro else {
@@ -137,7 +150,7 @@ pub(super) fn decoder_settings(
         });
     };
     let (encoding, schemas): (_, Arc<dyn Schemas>) = match &avro.encoding {
-        settings::AvroEncoding::Rakam => return rakam_settings(settings, tables),
+        settings::AvroEncoding::Rakam => return rakam_settings(settings, lookups),
         settings::AvroEncoding::Confluent => {
             let client = Client::new(&registry_settings(settings))?;
             (
@@ -169,16 +182,19 @@ pub(super) fn decoder_settings(
     }))
 }
 
-fn rakam_settings(
-    settings: &Settings,
-    tables: Option<&Arc<dyn Tables>>,
-) -> Result<DecoderSettings, SchemaError> {
-    let tables = tables.ok_or_else(|| {
+fn rakam_settings(settings: &Settings, lookups: &Lookups) -> Result<DecoderSettings, SchemaError> {
+    let tables = lookups.tables.as_ref().ok_or_else(|| {
         let why =
             "records without a schema can only be read with the columns of metadata.store.jdbc.url";
         SchemaError::Misconfigured(why.into())
     })?;
     Ok(DecoderSettings::Rakam(RakamSettings {
+        carrier: match settings.stream {
+            settings::Stream::Kafka(_) => Carrier::Kafka,
+            settings::Stream::Kinesis(_) => Carrier::Kinesis {
+                objects: lookups.objects.clone(),
+            },
+        },
         columns: Arc::new(RecordColumns(tables.clone())),
         checkpoint: settings.columns.checkpoint.as_str().into(),
         max_bytes: settings.source.max_record_size,
@@ -232,7 +248,8 @@ pub(super) fn policy(settings: &Settings) -> Policy {
 
 /// Half the time the group waits for a worker in a rebalance, at most.
 pub(super) fn revoke_deadline(settings: &Settings) -> Duration {
-    let waits = settings.kafka.client.get("max.poll.interval.ms");
+    let client = settings.stream.kafka().map(|kafka| &kafka.client);
+    let waits = client.and_then(|client| client.get("max.poll.interval.ms"));
     let waits = waits.and_then(|millis| millis.expose().trim().parse().ok());
     waits.map_or(REVOKE_DEADLINE, |millis| {
         REVOKE_DEADLINE.min(Duration::from_millis(millis) / 2)
@@ -275,9 +292,13 @@ pub(crate) struct Portions {
     pub(crate) event_store: u64,
 }
 
-/// Shares out the budget, of which `prefetched` bytes are librdkafka's. Half of it is for records, whatever the rest would need.
-pub(crate) fn portions(settings: &Settings, budget: u64, prefetched: u64) -> Portions {
-    share_out(settings.routing.duplicates.is_some(), budget, prefetched)
+/// Shares out the budget, of which `prefetched` bytes are for what is fetched ahead. Half of it is for records, whatever the rest would need.
+pub(crate) fn portions(settings: &Settings, budget: u64, prefetched: usize) -> Portions {
+    let prefetched = u64::try_from(prefetched).unwrap_or(u64::MAX);
+    let stream = settings.stream.kinesis();
+    let held = stream.map_or(0, |kinesis| kinesis::held(kinesis, budget));
+    let remembers = settings.routing.duplicates.is_some();
+    share_out(remembers, budget, prefetched.saturating_add(held))
 }
 
 fn share_out(remembers: bool, budget: u64, prefetched: u64) -> Portions {
@@ -286,18 +307,28 @@ fn share_out(remembers: bool, budget: u64, prefetched: u64) -> Portions {
         false => 0,
     };
     Portions {
-        records: budget - (prefetched + event_store).min(budget / 2),
+        records: budget - prefetched.saturating_add(event_store).min(budget / 2),
         event_store,
     }
 }
 
 pub(super) fn wanted_workers(settings: &Settings) -> usize {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    settings.kafka.workers.map_or(cpus, std::num::NonZero::get)
+    let workers = settings.stream.workers();
+    workers.map_or(cpus, std::num::NonZero::get)
 }
 
+/// Workers that have no partition are of no use, but a stream of Kinesis may have more shards tomorrow: who asks for a number of workers
+/// there gets it.
 pub(super) fn worker_count(settings: &Settings, partitions: usize) -> usize {
-    wanted_workers(settings).min(partitions).max(1)
+    let asked = settings
+        .stream
+        .kinesis()
+        .and_then(|kinesis| kinesis.workers);
+    match asked {
+        Some(workers) => workers.get(),
+        None => wanted_workers(settings).min(partitions).max(1),
+    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,15 @@
-//! What is known of a registry's schemas, and the tasks that find out more.
+//! What is known of a registry's schemas, and how more becomes known.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
 
 use super::{Client, SchemaError};
-use crate::decode::avro::{Found, NotYet, SchemaId, Schemas};
+use crate::awaited::{Asking, RETRY};
+use crate::decode::avro::{Found, NotYet, Schema, SchemaId, Schemas};
 
-/// Schemas that wait to be asked for; whoever wants another comes again.
-const WAITING: usize = 256;
-/// Questions at once.
-const AT_ONCE: usize = 4;
-/// A failed question is not repeated sooner.
-const RETRY: Duration = Duration::from_millis(500);
 /// That there is no schema of a number is asked anew after this time: it may have been registered since.
 const DOUBT: Duration = Duration::from_secs(60);
 /// More entries than this that say nothing are forgotten.
@@ -25,7 +19,7 @@ const MAX_EMPTY: usize = 65_536;
 #[derive(Debug)]
 pub struct Registry {
     known: Known,
-    asks: mpsc::Sender<SchemaId>,
+    asking: Asking<SchemaId>,
 }
 
 type Known = Arc<RwLock<HashMap<SchemaId, Entry>>>;
@@ -44,10 +38,18 @@ enum Entry {
 impl Registry {
     /// Asks `client` on `runtime`, as long as somebody wants to know.
     pub fn new(client: Client, runtime: &Handle) -> Self {
-        let (asks, asked) = mpsc::channel(WAITING);
-        let known = Known::default();
-        runtime.spawn(answer(Arc::new(client), asked, known.clone()));
-        Self { known, asks }
+        let (client, known) = (Arc::new(client), Known::default());
+        let learning = known.clone();
+        let asking = Asking::new(
+            runtime,
+            move |id, ()| fetch(client.clone(), id),
+            |why| Err(SchemaError::Unavailable(why.into())),
+            move |id, answer| {
+                let mut known = learning.write().unwrap_or_else(PoisonError::into_inner);
+                known.insert(id, entry(id, answer));
+            },
+        );
+        Self { known, asking }
     }
 
     /// Sees to it that the question is asked. `last`: what became of it before.
@@ -59,7 +61,7 @@ impl Registry {
         if known.len() >= MAX_EMPTY {
             known.retain(|_, entry| matches!(entry, Entry::Known(_) | Entry::Asked(_)));
         }
-        if self.asks.try_send(id).is_ok() {
+        if self.asking.ask(id, ()) {
             known.insert(id, Entry::Asked(last.clone()));
         }
         Found::NotYet(last.map_or(NotYet::Asked, NotYet::Failed))
@@ -89,36 +91,23 @@ impl Schemas for Registry {
     }
 }
 
-/// Answers until nobody asks any more.
-async fn answer(client: Arc<Client>, mut asked: mpsc::Receiver<SchemaId>, known: Known) {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some(id) = asked.recv().await {
-        let Ok(turn) = turns.clone().acquire_owned().await else {
-            return;
-        };
-        let (client, known) = (client.clone(), known.clone());
-        tokio::spawn(async move {
-            let _turn = turn;
-            let asking = tokio::spawn(async move { client.fetch(id).await });
-            let fetched = asking.await.unwrap_or_else(|error| {
-                let why = format!("the question about {id} has failed: {error}");
-                Err(SchemaError::Unavailable(why.into()))
-            });
-            let entry = match fetched {
-                Ok(schema) => {
-                    tracing::info!("{id} is fetched from the registry");
-                    Entry::Known(Found::Schema(Arc::new(schema)))
-                }
-                Err(SchemaError::Unusable(why)) => Entry::Known(Found::Unusable(why)),
-                Err(SchemaError::NotFound(why)) => Entry::Unknown(Instant::now(), why),
-                Err(error @ SchemaError::Unavailable(_)) => {
-                    Entry::Failed(Instant::now(), error.to_string().into())
-                }
-                Err(SchemaError::Misconfigured(why)) => Entry::Refused(Instant::now(), why),
-            };
-            let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-            known.insert(id, entry);
-        });
+async fn fetch(client: Arc<Client>, id: SchemaId) -> Result<Schema, SchemaError> {
+    client.fetch(id).await
+}
+
+/// What is known of a schema after an answer.
+fn entry(id: SchemaId, answer: Result<Schema, SchemaError>) -> Entry {
+    match answer {
+        Ok(schema) => {
+            tracing::info!("{id} is fetched from the registry");
+            Entry::Known(Found::Schema(Arc::new(schema)))
+        }
+        Err(SchemaError::Unusable(why)) => Entry::Known(Found::Unusable(why)),
+        Err(SchemaError::NotFound(why)) => Entry::Unknown(Instant::now(), why),
+        Err(error @ SchemaError::Unavailable(_)) => {
+            Entry::Failed(Instant::now(), error.to_string().into())
+        }
+        Err(SchemaError::Misconfigured(why)) => Entry::Refused(Instant::now(), why),
     }
 }
 

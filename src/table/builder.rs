@@ -1,6 +1,7 @@
 //! The rows of one table of one span, on their way into record batches.
 
 mod decided;
+mod own;
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field as ArrowField, Schema, SchemaRef};
 use hashbrown::HashMap;
 
+use self::own::Own;
 use super::bound::Bound;
 use super::column::{self, Blank, Column, Outcome};
 use super::infer::infer;
@@ -41,6 +43,8 @@ pub struct TableBuilder {
     /// Columns by the numbers that the names have in the rows' numbering.
     by_number: Vec<u32>,
     numbering: u64,
+    /// The columns whose values are the record's.
+    own: Own,
     misfits: Misfits,
     /// The columns that came before the first misfit of the span.
     misfits_at: Option<usize>,
@@ -59,6 +63,7 @@ impl TableBuilder {
         for (name, kind) in others.iter().filter(|(name, _)| *name != checkpoint) {
             this.add_fixed(name, kind);
         }
+        this.add_own();
         this.count();
         this
     }
@@ -74,6 +79,7 @@ impl TableBuilder {
             by_name: HashMap::new(),
             by_number: Vec::new(),
             numbering: 0,
+            own: Own::default(),
             misfits: Misfits::new(),
             misfits_at: None,
             schema: None,
@@ -99,8 +105,14 @@ impl TableBuilder {
         columns.map(|column| (&*column.name, column.kind()))
     }
 
-    /// Takes a row. It cannot fail.
+    /// Takes a row of no record. It cannot fail.
     pub fn append(&mut self, row: &Row<'_>) {
+        self.append_fields(row);
+        self.end_row(row.bytes());
+    }
+
+    #[inline]
+    fn append_fields(&mut self, row: &Row<'_>) {
         if self.rows == 0 {
             for column in &mut self.columns {
                 column.expect(0);
@@ -124,8 +136,12 @@ impl TableBuilder {
         {
             self.append_left(row);
         }
+    }
+
+    #[inline]
+    fn end_row(&mut self, bytes: usize) {
         self.rows += 1;
-        self.uncounted += row.bytes();
+        self.uncounted += bytes;
         if self.uncounted >= COUNT_EVERY {
             self.count();
         }
@@ -254,7 +270,7 @@ impl TableBuilder {
         declared: Option<&ColumnType>,
         value: &Value<'_>,
     ) -> Option<ColumnType> {
-        let reserved = self.is_checkpoint(name) || name == MISFIT;
+        let reserved = self.is_checkpoint(name) || name == MISFIT || self.is_own(name);
         if reserved || name.len() > MAX_NAME || self.columns.len() >= MAX_COLUMNS {
             return None;
         }

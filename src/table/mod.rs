@@ -6,8 +6,9 @@
 //! function of the rows and their order only; where batches are cut changes nothing, except that what
 //! is `Int64` in earlier batches of a span may be `Float64` in later ones, and that structs may get fields.
 //!
-//! The columns are: the checkpoint field, the time field, the user field, then every other field (and `_misfit`) in order of
-//! first appearance. If a catalog decides, they are the catalog's, in its order, and `_misfit` behind them.
+//! The columns are: the checkpoint field, the time field, the user field, those of the record's key and arrival if they are wanted, then
+//! every other field (and `_misfit`) in order of first appearance. If a catalog decides, they are the catalog's, in its order, those of
+//! the record, and `_misfit` behind them.
 //!
 //! # The type of a column
 //! The first value that says a type decides, and the type stays for the span. If a catalog decides, the type is the one it
@@ -96,6 +97,10 @@ pub struct ColumnSettings {
     pub user_field: String,
     /// The type of the user's column.
     pub user_type: UserType,
+    /// The column of the records' keys, if there is to be one.
+    pub key_field: Option<String>,
+    /// The column of the times the records arrived, if there is to be one.
+    pub arrival_field: Option<String>,
     /// Where clocks show the times in strings that name no zone.
     pub zone: Zone,
     /// What objects become.
@@ -117,6 +122,17 @@ impl ColumnSettings {
             (&self.checkpoint_field, ColumnType::Timestamp),
             (&self.time_field, ColumnType::Timestamp),
             (&self.user_field, self.user_type.into()),
+        ]
+    }
+
+    /// The columns whose values are the record's, not its payload's: key, arrival. No catalog has them, because fields are read by its
+    /// columns in one format.
+    fn of_the_record(&self) -> [Option<(&str, ColumnType)>; 2] {
+        let key = self.key_field.as_deref();
+        let arrival = self.arrival_field.as_deref();
+        [
+            key.map(|name| (name, ColumnType::String)),
+            arrival.map(|name| (name, ColumnType::Timestamp)),
         ]
     }
 }

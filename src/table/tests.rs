@@ -17,6 +17,7 @@ mod batches;
 mod catalog;
 mod expectations;
 mod nested;
+mod own;
 mod typed;
 mod types;
 mod values;
@@ -29,6 +30,8 @@ fn settings(user_type: UserType) -> Arc<ColumnSettings> {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type,
+        key_field: None,
+        arrival_field: None,
         zone: Zone::UTC,
         objects: Objects::Map,
     })

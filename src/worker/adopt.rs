@@ -21,7 +21,7 @@ impl<S: Source> Worker<S> {
             oldest,
             end: newest,
         } = assigned;
-        let end = self.ends.as_ref().map(|ends| ends.end_of(&partition));
+        let end = self.ends.as_ref().and_then(|ends| ends.end_of(&partition));
         if let Some(ends) = &self.ends {
             ends.committed(&partition, checkpoint.position);
         }
@@ -31,10 +31,10 @@ impl<S: Source> Worker<S> {
         let plan = plan.map(|plan| plan.filter(|_| !mutation::on(Mutation::PlanIgnored)));
         let mut flow = match plan {
             Ok(None) => {
-                let start = start.max(oldest);
+                let start = oldest.map_or(start, |oldest| start.max(oldest));
                 if start > checkpoint.position {
                     self.tools
-                        .note_expired(&partition, checkpoint.position, oldest);
+                        .note_expired(&partition, checkpoint.position, start);
                 }
                 Flow::new(partition, Ledger::new(start), end, &mut self.tools)
             }
@@ -46,7 +46,7 @@ impl<S: Source> Worker<S> {
                 flow
             }
         };
-        if flow.stopped.is_none() && start > newest {
+        if let Some(newest) = newest.filter(|newest| start > *newest && flow.stopped.is_none()) {
             flow.stop(ends_before(newest, start), &self.tools);
         }
         self.flows.insert(slot, flow);
@@ -58,7 +58,7 @@ impl<S: Source> Worker<S> {
         partition: Partition,
         start: Position,
         plan: Plan,
-        oldest: Position,
+        oldest: Option<Position>,
         end: Option<Position>,
     ) -> Flow {
         let spans = plan.spans.len();
@@ -79,12 +79,12 @@ impl<S: Source> Worker<S> {
         flow: &mut Flow,
         print: Print,
         settings: Option<&str>,
-        oldest: Position,
+        oldest: Option<Position>,
     ) -> Result<(), String> {
         let start = flow.next();
-        if oldest > start {
+        if let Some(oldest) = oldest.filter(|oldest| *oldest > start) {
             return Err(format!(
-                "the planned span begins at {start}, but the topic retains nothing before {oldest}: outputs of it may be \
+                "the planned span begins at {start}, but the stream retains nothing before {oldest}: outputs of it may be \
                  visible, and the rest cannot be read any more"
             ));
         }
@@ -136,9 +136,10 @@ impl<S: Source> Worker<S> {
         if flow.stopped.is_some() || oldest <= flow.next() {
             return;
         }
-        if flow.is_bound() {
+        if let Some(bound) = flow.bound() {
             let reason = format!(
-                "a planned span was being read at {}, but the topic retains nothing before {oldest} any more",
+                "a planned span, which ends at {bound}, was being read at {}, but the stream retains nothing before {oldest} any more: \
+                 outputs of it may be visible, and the rest cannot be read",
                 flow.next()
             );
             flow.stop(reason, &self.tools);

@@ -74,8 +74,12 @@ impl<S: Source> Worker<S> {
             }
             let (stored, note) = flow.wanted(&self.tools);
             bytes += note.len() + flow.partition.topic().len() + 64;
-            let position = stored.checkpoint;
-            checkpoints.push((slot, Checkpoint { position, note }));
+            let checkpoint = Checkpoint {
+                position: stored.checkpoint,
+                reach: stored.spans.first().map(|span| span.to),
+                note,
+            };
+            checkpoints.push((slot, checkpoint));
             asked.push(Asked {
                 slot,
                 flow: flow.id,
@@ -170,13 +174,13 @@ impl<S: Source> Worker<S> {
         if confirmed > before {
             failpoint::pass("committed");
         }
-        let number = partition.number().to_string();
-        let labels = [partition.topic(), number.as_str()];
-        self.tools
-            .metrics
-            .checkpoint
-            .with_label_values(&labels)
-            .set(confirmed.offset());
+        // No gauge holds a sequence number.
+        if confirmed.sequence().is_none() {
+            let number = partition.id().to_string();
+            let labels = [partition.topic(), number.as_str()];
+            let gauge = &self.tools.metrics.checkpoint;
+            gauge.with_label_values(&labels).set(confirmed.offset());
+        }
         if let Some(ends) = &self.ends {
             ends.committed(&partition, confirmed);
         }

@@ -103,6 +103,7 @@ impl<S: Source> Worker<S> {
         }
         let now = self.tools.clock.now();
         self.stop_deadline = Some(now + STOP_DEADLINE);
+        self.source.stopping();
         self.set_pauses(now);
         for flow in self.flows.values_mut() {
             flow.seal(Reason::Shutdown, &mut self.tools);

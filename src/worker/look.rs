@@ -23,7 +23,7 @@ impl<S: Source> Worker<S> {
         if now.saturating_sub(self.published) >= Duration::from_secs(1) {
             self.published = now;
             for flow in self.flows.values() {
-                let number = flow.partition.number().to_string();
+                let number = flow.partition.id().to_string();
                 let labels = [flow.partition.topic(), number.as_str()];
                 let age = i64::try_from(flow.age(now).as_secs()).unwrap_or(i64::MAX);
                 self.tools

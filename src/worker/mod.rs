@@ -8,6 +8,7 @@ mod adopt;
 mod budget;
 mod clock;
 mod commit;
+mod ended;
 mod ends;
 mod flow;
 mod leaving;
@@ -251,6 +252,7 @@ impl<S: Source> Worker<S> {
             self.mend(now)?;
         }
         self.commit(now);
+        self.finish_ended(now);
         self.finish_revocation(now);
         Ok(self.stop_complete(now))
     }
@@ -296,9 +298,11 @@ impl<S: Source> Worker<S> {
                     ends.joined(self.number);
                 }
             }
-            Event::Assigned(assigned) => self.adopt(assigned),
+            Event::Assigned(assigned) => self.adopt(*assigned),
             Event::Expired(slot, oldest) => self.expire(slot, oldest, now),
             Event::Truncated(slot, end) => self.truncate(slot, end),
+            Event::Ended { slot, successors } => self.note_ended(slot, successors),
+            Event::CaughtUp(slot) => self.note_caught_up(slot),
             Event::Revoking(slots) => self.begin_revocation(slots, now),
             Event::Lost(slots) => {
                 tracing::warn!(
@@ -406,13 +410,15 @@ impl Tools {
 
     /// Records are lost: they were deleted from the stream before anybody read them.
     fn note_expired(&self, partition: &Partition, next: Position, oldest: Position) {
-        let lost = oldest.offset() - next.offset();
-        self.metrics
-            .records_expired
-            .inc_by(u64::try_from(lost).unwrap_or(0));
+        // Sequence numbers do not say how many records lie between them: at least one.
+        let lost = match next.sequence() {
+            Some(_) => 1,
+            None => u64::try_from(oldest.offset() - next.offset()).unwrap_or(0),
+        };
+        self.metrics.records_expired.inc_by(lost);
         tracing::error!(
             %partition, %next, %oldest, lost,
-            "records were deleted from the topic before they were read: its retention is too short for the backlog. \
+            "records were deleted from the stream before they were read: its retention is too short for the backlog. \
              Reading goes on with the oldest that is left"
         );
     }

@@ -19,6 +19,12 @@ struct Refusal {
 }
 
 impl Refused {
+    /// Whether nothing was refused, which is all that is asked for most records.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Why the table's rows are refused in the span that begins at `from`, if they are.
     pub(super) fn reason(&self, from: Position, project: &str, collection: &str) -> Option<&str> {
         self.0

@@ -177,6 +177,7 @@ impl OpenSpan {
     pub(super) fn take_row(
         &mut self,
         row: &Row<'_>,
+        record: &Record<'_>,
         table: Option<TableIndex>,
         bytes: usize,
         now: Duration,
@@ -188,7 +189,7 @@ impl OpenSpan {
             None => self.table(row.project(), row.collection(), making),
         };
         let building = &mut self.tables[index];
-        building.builder.append(row);
+        building.builder.append_of(row, record);
         building.bytes += bytes;
         let full = building.builder.rows() >= making.policy.batch_rows
             || building.bytes >= making.policy.batch_bytes

@@ -64,12 +64,16 @@ impl Slot {
         }
     }
 
-    /// Starts a process; `failpoint` names where it kills itself, and at which passing.
-    pub(crate) fn start(&mut self, workers: u64, failpoint: Option<(&'static str, u64)>) {
-        let config = self
-            .config
-            .clone()
-            .set("kafka.workers", &workers.to_string());
+    /// Starts a process with these settings besides its own; `failpoint` names where it kills itself, and at which passing.
+    pub(crate) fn start(
+        &mut self,
+        settings: &[(&'static str, String)],
+        failpoint: Option<(&'static str, u64)>,
+    ) {
+        let mut config = self.config.clone();
+        for (key, value) in settings {
+            config = config.set(key, value);
+        }
         let variable = failpoint.map(|(name, passing)| format!("{name}:{passing}"));
         let environment: Vec<_> = variable
             .iter()
@@ -205,18 +209,13 @@ impl Slot {
     }
 }
 
-/// Draws what a process starts with: one or two workers, and perhaps a failpoint that it reaches soon or late.
-pub(crate) fn draw_start(
-    random: &mut Random,
-    failpoints: bool,
-) -> (u64, Option<(&'static str, u64)>) {
-    let workers = 1 + random.below(2);
+/// Draws whether a process has a failpoint, and one that it reaches soon or late.
+pub(crate) fn draw_failpoint(random: &mut Random) -> Option<(&'static str, u64)> {
     let name = FAILPOINTS[random.below(4) as usize];
     let passing = 1 + if random.chance(50) {
         random.below(3)
     } else {
         random.below(40)
     };
-    let armed = random.chance(50) && failpoints;
-    (workers, armed.then_some((name, passing)))
+    random.chance(50).then_some((name, passing))
 }

@@ -9,7 +9,7 @@ use crate::support::proxy;
 pub(crate) struct History {
     start: Instant,
     lines: Mutex<Vec<String>>,
-    faults: Mutex<BTreeMap<&'static str, u64>>,
+    faults: Mutex<BTreeMap<String, u64>>,
 }
 
 impl History {
@@ -31,9 +31,10 @@ impl History {
     }
 
     /// A fault, counted by its kind.
-    pub(crate) fn fault(&self, kind: &'static str, text: &str) {
+    pub(crate) fn fault(&self, kind: &str, text: &str) {
         self.note(&format!("{kind} {text}"));
-        *self.faults.lock().unwrap().entry(kind).or_default() += 1;
+        let mut faults = self.faults.lock().unwrap();
+        *faults.entry(kind.to_owned()).or_default() += 1;
     }
 
     pub(crate) fn faults(&self) -> u64 {
@@ -41,7 +42,7 @@ impl History {
     }
 
     /// Faults by kind.
-    pub(crate) fn by_kind(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn by_kind(&self) -> BTreeMap<String, u64> {
         self.faults.lock().unwrap().clone()
     }
 

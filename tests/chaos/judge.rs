@@ -16,13 +16,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
+use crate::offences::{Offences, SHOWN};
 use crate::records::{Class, PROJECT, Records, id_of};
 use crate::support::broker::Kept;
 
 /// One offence in so many lines is looked at in full.
 const SAMPLE: u64 = 997;
-/// Offences of a kind that are kept to be shown.
-const SHOWN: usize = 20;
 
 /// What was sent to a partition: sequences `0..count`, acknowledged but for a few.
 #[derive(Clone, Debug, Default)]
@@ -42,18 +41,12 @@ struct Place {
     to: u64,
 }
 
-#[derive(Debug)]
-struct Offences {
-    count: u64,
-    shown: Vec<String>,
-}
-
 pub(crate) struct Judge {
     records: Records,
     topic: String,
     sent: Vec<Sent>,
     seen: Vec<Vec<AtomicU64>>,
-    offences: Mutex<BTreeMap<&'static str, Offences>>,
+    offences: Offences,
     /// Offending ids, to name all objects that could hold them.
     suspects: Mutex<BTreeSet<(usize, u64)>>,
     rows: AtomicU64,
@@ -76,7 +69,7 @@ impl Judge {
             topic: topic.to_owned(),
             seen: sent.iter().map(bits).collect(),
             sent,
-            offences: Mutex::default(),
+            offences: Offences::default(),
             suspects: Mutex::default(),
             rows: AtomicU64::new(0),
             letters: AtomicU64::new(0),
@@ -281,15 +274,7 @@ impl Judge {
     }
 
     fn offence(&self, kind: &'static str, text: String) {
-        let mut offences = self.offences.lock().unwrap();
-        let offences = offences.entry(kind).or_insert(Offences {
-            count: 0,
-            shown: Vec::new(),
-        });
-        offences.count += 1;
-        if offences.shown.len() < SHOWN {
-            offences.shown.push(text);
-        }
+        self.offences.add(kind, text);
     }
 
     fn find_missing(&self) {
@@ -336,20 +321,14 @@ impl Judge {
     /// Says what was found, or all that is wrong. `keys` are all objects that were judged.
     pub(crate) fn verdict(&self, keys: &[String]) -> Result<(u64, u64), Verdict> {
         self.find_missing();
-        let offences = self.offences.lock().unwrap();
-        if offences.is_empty() {
+        let counts = self.offences.counts();
+        if counts.is_empty() {
             return Ok((
                 self.rows.load(Ordering::Relaxed),
                 self.letters.load(Ordering::Relaxed),
             ));
         }
-        let mut text = String::new();
-        for (kind, Offences { count, shown }) in offences.iter() {
-            writeln!(text, "{kind}: {count}").unwrap();
-            for line in shown {
-                writeln!(text, "  {line}").unwrap();
-            }
-        }
+        let mut text = self.offences.text();
         for &(partition, sequence) in self.suspects.lock().unwrap().iter().take(SHOWN) {
             writeln!(text, "objects whose span holds r{partition}-{sequence}:").unwrap();
             for key in keys {
@@ -361,13 +340,7 @@ impl Judge {
                 }
             }
         }
-        let counts = offences
-            .iter()
-            .map(|(kind, offences)| (*kind, offences.count));
-        Err(Verdict {
-            counts: counts.collect(),
-            text,
-        })
+        Err(Verdict { counts, text })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that can break breaks, at random, for as long as wanted; then every record is counted.
 //!
-//! `make chaos` runs it; CONTRIBUTING.md tells the variables. A round has its own brokers, S3 server and processes.
+//! `make chaos` runs it; CONTRIBUTING.md tells the variables. A round has its own brokers, or its own Kinesis and DynamoDB, and its own S3
+//! server and processes.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,16 +15,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod brokers;
 mod feed;
 mod fleet;
 mod history;
 mod judge;
+mod kinesis;
+mod offences;
 mod records;
 mod round;
 mod schedule;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use round::Outcome;
 use support::{seconds, setting};
 
 /// How large a run is.
@@ -33,31 +39,56 @@ struct Size {
     rate: u64,
 }
 
-#[test]
-fn every_record_arrives_exactly_once_whatever_breaks() {
+/// Rounds, one after the other, each from one seed.
+fn play(what: &str, size: Size, round: fn(u64, Size) -> Outcome) -> (u64, Outcome) {
+    // Each wants the whole machine.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let rounds = setting("ROUNDS", 1);
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let first = setting("CHAOS_SEED", now % 1_000_000_000);
+    let mut all = Outcome::default();
+    for number in 0..rounds {
+        let seed = first + number;
+        eprintln!(
+            "{what}: chaos round {} of {rounds}: CHAOS_SEED={seed}, {size:?}",
+            number + 1
+        );
+        let Outcome { faults, records } = round(seed, size);
+        all.faults += faults;
+        all.records += records;
+    }
+    let Outcome { faults, records } = all;
+    eprintln!("{what}: {rounds} rounds, {faults} faults, {records} records");
+    (rounds, all)
+}
+
+#[test]
+fn every_record_of_kafka_arrives_exactly_once_whatever_breaks() {
     let size = Size {
         time: seconds(setting("CHAOS_SECONDS", 100)),
         rate: setting("CHAOS_RATE", 4_000),
     };
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
-    let first = setting("CHAOS_SEED", now % 1_000_000_000);
-    let (mut faults, mut records) = (0, 0);
-    for number in 0..rounds {
-        let seed = first + number;
-        eprintln!(
-            "chaos round {} of {rounds}: CHAOS_SEED={seed}, {size:?}",
-            number + 1
-        );
-        let outcome = round::play(seed, size);
-        faults += outcome.faults;
-        records += outcome.records;
-    }
-    eprintln!("chaos: {rounds} rounds, {faults} faults, {records} records");
+    let (rounds, Outcome { faults, .. }) = play("Kafka", size, round::play);
     // What the run that is part of all tests must have at least.
     if size.time >= seconds(100) {
         assert!(
             faults >= 30 * rounds,
+            "only {faults} faults in {rounds} rounds"
+        );
+    }
+}
+
+#[test]
+fn every_record_of_a_stream_arrives_exactly_once_whatever_breaks() {
+    let size = Size {
+        time: seconds(setting("CHAOS_SECONDS", 40)),
+        rate: setting("CHAOS_RATE", 1_000),
+    };
+    let (rounds, Outcome { faults, .. }) = play("Kinesis", size, kinesis::play);
+    if size.time >= seconds(40) {
+        assert!(
+            faults >= 8 * rounds,
             "only {faults} faults in {rounds} rounds"
         );
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::Size;
+use crate::brokers::Brokers;
 use crate::feed::Feed;
 use crate::fleet::Slot;
 use crate::history::History;
@@ -23,14 +24,19 @@ const PARTITIONS: usize = 12;
 const SLOTS: usize = 3;
 const LATE_PARTITIONS: i32 = 3;
 
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) faults: u64,
     pub(crate) records: u64,
 }
 
 /// Only a program built with the feature can kill itself; one that is given is taken to be.
-fn has_failpoints() -> bool {
-    cfg!(feature = "failpoints") || std::env::var_os("CHAOS_PROGRAM").is_some()
+pub(crate) fn has_failpoints(history: &History) -> bool {
+    let has = cfg!(feature = "failpoints") || std::env::var_os("CHAOS_PROGRAM").is_some();
+    if !has {
+        history.note("no failpoints: built without the feature `failpoints`");
+    }
+    has
 }
 
 /// Where a process remembers events.
@@ -83,25 +89,20 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
     };
 
     let history = History::new();
-    let stop = AtomicBool::new(false);
     let feed = Feed::new(&bootstrap, &topic, PARTITIONS, records);
     let slots = (0..SLOTS)
         .map(|slot| Slot::new(&of_machine(&slot.to_string()), &proxy, s3.bucket()))
         .collect();
-    let mut schedule = Schedule::new(seed, &history, slots, &mut kafka, &proxy, has_failpoints());
-    if !has_failpoints() {
-        history.note("no failpoints: built without the feature `failpoints`");
-    }
-    let sent = std::thread::scope(|scope| {
-        let feeder = scope.spawn(|| feed.run(size.rate, &stop));
-        // A panic must not leave the feeder running, and us waiting for it.
-        let trouble =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| schedule.run(size.time)));
-        stop.store(true, Ordering::Relaxed);
-        let sent = feeder.join().unwrap();
-        trouble.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        sent
-    });
+    let mut brokers = Brokers::new(&mut kafka);
+    let mut schedule = Schedule::new(
+        seed,
+        &history,
+        slots,
+        &mut brokers,
+        &proxy,
+        has_failpoints(&history),
+    );
+    let sent = while_fed(|stop| feed.run(size.rate, stop), || schedule.run(size.time));
     let mut offences = std::mem::take(&mut schedule.offences);
     drop(schedule);
 
@@ -111,13 +112,11 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
         topic: &topic,
         historical: historical.as_deref(),
         bucket: s3.bucket(),
-        config: &last,
-        history: &history,
     };
-    offences.extend(end.catch_up(size));
+    offences.extend(catch_up(&last, &history, size));
     offences.extend(end.offsets(&sent));
     offences.extend(end.objects(records, sent.clone()));
-    offences.extend(end.verify());
+    offences.extend(verify(&last));
 
     let total = sent.iter().map(|sent| sent.count).sum();
     eprintln!("faults: {}", shown(&history.by_kind()));
@@ -137,21 +136,9 @@ struct End<'a> {
     topic: &'a str,
     historical: Option<&'a str>,
     bucket: &'a Bucket,
-    config: &'a Config,
-    history: &'a History,
 }
 
 impl End<'_> {
-    /// Reads what is left.
-    fn catch_up(&self, size: Size) -> Option<String> {
-        let start = Instant::now();
-        let mut program = Program::start_in(self.config, &["--until-end"], &[]);
-        let code = program.wait(seconds(120) + size.time);
-        self.history
-            .note(&format!("run --until-end took {:.1?}", start.elapsed()));
-        (code != 0).then(|| format!("run --until-end ended with {code}"))
-    }
-
     fn offsets(&self, sent: &[Sent]) -> Option<String> {
         let partitions = PARTITIONS as i32;
         let mut ends = broker::ends(self.bootstrap, self.topic, partitions);
@@ -195,18 +182,48 @@ impl End<'_> {
             Err(verdict) => Some(verdict.text),
         }
     }
-
-    /// The program's own look at what it has written.
-    fn verify(&self) -> Option<String> {
-        let file = self.config.write().display().to_string();
-        let output = alluvium(&["verify", "--config", &file, "--deep"]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
-        (!output.status.success())
-            .then(|| format!("alluvium verify --deep: {}\n{text}", output.status))
-    }
 }
 
-fn fail(seed: u64, directory: tempfile::TempDir, history: &History, offences: &[String]) -> ! {
+/// Makes trouble while records are sent; gives what was sent.
+pub(crate) fn while_fed<T: Send>(
+    feed: impl FnOnce(&AtomicBool) -> T + Send,
+    trouble: impl FnOnce(),
+) -> T {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let feeder = scope.spawn(|| feed(&stop));
+        // A panic must not leave the feeder running, and us waiting for it.
+        let trouble = std::panic::catch_unwind(std::panic::AssertUnwindSafe(trouble));
+        stop.store(true, Ordering::Relaxed);
+        let sent = feeder.join().unwrap();
+        trouble.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        sent
+    })
+}
+
+/// Reads what is left.
+pub(crate) fn catch_up(config: &Config, history: &History, size: Size) -> Option<String> {
+    let start = Instant::now();
+    let mut program = Program::start_in(config, &["--until-end"], &[]);
+    let code = program.wait(seconds(120) + size.time);
+    history.note(&format!("run --until-end took {:.1?}", start.elapsed()));
+    (code != 0).then(|| format!("run --until-end ended with {code}"))
+}
+
+/// The program's own look at what it has written.
+pub(crate) fn verify(config: &Config) -> Option<String> {
+    let file = config.write().display().to_string();
+    let output = alluvium(&["verify", "--config", &file, "--deep"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+    (!output.status.success()).then(|| format!("alluvium verify --deep: {}\n{text}", output.status))
+}
+
+pub(crate) fn fail(
+    seed: u64,
+    directory: tempfile::TempDir,
+    history: &History,
+    offences: &[String],
+) -> ! {
     let kept: PathBuf = directory.keep();
     let text = format!("{}\n\n{}\n", history.text(), offences.join("\n"));
     let _ = std::fs::write(Path::new(&kept).join("history.txt"), &text);

@@ -2,27 +2,45 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fleet::{End, Slot, draw_start};
+use crate::fleet::{End, Slot, draw_failpoint};
 use crate::history::History;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::random::Random;
 use crate::support::seconds;
-use crate::support::service::Kafka;
 
 /// Something to be done later.
 enum Later {
     Start(usize),
     Thaw(usize),
     Calm(Fault, u64),
-    RestartBroker(usize),
-    AwaitBroker(usize),
+}
+
+/// What processes read from, and the trouble that it makes.
+pub(crate) trait Stream {
+    /// Of a hundred events, so many are its own.
+    fn share(&self) -> u64;
+
+    /// The least and the most milliseconds for which a process is frozen: others take over meanwhile.
+    fn freeze(&self) -> (u64, u64);
+
+    /// What a process is started with.
+    fn settings(&self, random: &mut Random) -> Vec<(&'static str, String)>;
+
+    /// Makes trouble, if that is possible now.
+    fn trouble(&mut self, random: &mut Random, history: &History) -> bool;
+
+    /// Ends what has lasted long enough.
+    fn tend(&mut self, history: &History);
+
+    /// Ends all trouble.
+    fn calm(&mut self, history: &History);
 }
 
 pub(crate) struct Schedule<'a> {
     pub(crate) random: Random,
     pub(crate) history: &'a History,
     pub(crate) slots: Vec<Slot>,
-    pub(crate) kafka: &'a mut Kafka,
+    pub(crate) stream: &'a mut dyn Stream,
     pub(crate) proxy: &'a Proxy,
     pub(crate) failpoints: bool,
     /// What no process may do.
@@ -30,8 +48,6 @@ pub(crate) struct Schedule<'a> {
     later: Vec<(Instant, Later)>,
     /// Faults of S3 that last.
     troubled: Vec<Fault>,
-    broker_down: bool,
-    brokers_calm_until: Instant,
     forbidden_until: Instant,
 }
 
@@ -40,24 +56,21 @@ impl<'a> Schedule<'a> {
         seed: u64,
         history: &'a History,
         slots: Vec<Slot>,
-        kafka: &'a mut Kafka,
+        stream: &'a mut dyn Stream,
         proxy: &'a Proxy,
         failpoints: bool,
     ) -> Self {
-        let now = Instant::now();
         Self {
             random: Random::new(seed),
             history,
             slots,
-            kafka,
+            stream,
             proxy,
             failpoints,
             offences: Vec::new(),
             later: Vec::new(),
             troubled: Vec::new(),
-            broker_down: false,
-            brokers_calm_until: now + seconds(5),
-            forbidden_until: now,
+            forbidden_until: Instant::now(),
         }
     }
 
@@ -70,6 +83,7 @@ impl<'a> Schedule<'a> {
         while Instant::now() < end {
             self.watch();
             self.do_what_is_due(Instant::now());
+            self.stream.tend(self.history);
             if Instant::now() >= next {
                 self.event();
                 next = Instant::now() + self.millis(300, 2_700);
@@ -85,6 +99,7 @@ impl<'a> Schedule<'a> {
             .retain(|(_, later)| !matches!(later, Later::Start(_)));
         self.do_what_is_due(Instant::now() + seconds(3_600));
         self.proxy.calm();
+        self.stream.calm(self.history);
         let forbidden = Instant::now() < self.forbidden_until;
         for index in 0..self.slots.len() {
             self.slots[index].leave();
@@ -105,14 +120,16 @@ impl<'a> Schedule<'a> {
     }
 
     fn start(&mut self, index: usize) {
-        let (workers, failpoint) = draw_start(&mut self.random, self.failpoints);
+        let settings = self.stream.settings(&mut self.random);
+        let failpoint = draw_failpoint(&mut self.random).filter(|_| self.failpoints);
+        let values: Vec<_> = settings.iter().map(|(_, value)| value.as_str()).collect();
         let shown = failpoint.map_or(String::new(), |(name, passing)| {
             format!(", to die at {name}:{passing}")
         });
-        self.history.note(&format!(
-            "process {index} starts with {workers} workers{shown}"
-        ));
-        self.slots[index].start(workers, failpoint);
+        let values = values.join(", ");
+        self.history
+            .note(&format!("process {index} starts ({values}){shown}"));
+        self.slots[index].start(&settings, failpoint);
     }
 
     fn start_later(&mut self, index: usize) {
@@ -158,20 +175,6 @@ impl<'a> Schedule<'a> {
                     self.slots[index].thaw();
                 }
                 Later::Calm(fault, hits) => self.calm(fault, hits),
-                Later::RestartBroker(broker) => {
-                    self.kafka.begin_restart(broker);
-                    self.later(Duration::ZERO, Later::AwaitBroker(broker));
-                }
-                Later::AwaitBroker(broker) if self.kafka.answers(broker) => {
-                    self.history.note(&format!("broker {broker} is back"));
-                    self.broker_down = false;
-                    // Time to catch up: with two of three copies gone, partitions only wait.
-                    self.brokers_calm_until = Instant::now() + seconds(10);
-                }
-                Later::AwaitBroker(broker) => {
-                    std::thread::sleep(Duration::from_millis(20));
-                    self.later(Duration::from_millis(100), Later::AwaitBroker(broker));
-                }
             }
         }
     }
@@ -185,11 +188,13 @@ impl<'a> Schedule<'a> {
             self.forbidden_until = Instant::now() + seconds(20);
         }
         if hits > 0 {
-            self.history
-                .fault(fault.name(), &format!("has hit {hits} requests"));
+            self.history.fault(
+                &format!("s3-{}", fault.name()),
+                &format!("has hit {hits} requests"),
+            );
         } else {
             self.history
-                .note(&format!("{} has hit nothing", fault.name()));
+                .note(&format!("s3-{} has hit nothing", fault.name()));
         }
     }
 
@@ -203,7 +208,9 @@ impl<'a> Schedule<'a> {
                 9..24 => self.kill_between_outputs(index),
                 24..31 => self.freeze(index),
                 31..40 => self.remove_or_add(index),
-                40..45 => self.kill_broker(),
+                _ if draw < 40 + self.stream.share() => {
+                    self.stream.trouble(&mut self.random, self.history)
+                }
                 _ => self.trouble_s3(draw as usize % Fault::ALL.len()),
             };
             if done {
@@ -234,9 +241,10 @@ impl<'a> Schedule<'a> {
         true
     }
 
-    /// Longer than the session lasts: others take over, and then it wakes up.
+    /// So long that others take over, and then it wakes up.
     fn freeze(&mut self, index: usize) -> bool {
-        let time = self.millis(7_000, 14_000);
+        let (least, most) = self.stream.freeze();
+        let time = self.millis(least, most);
         if !self.slots[index].is_free() || self.slots.iter().any(|slot| slot.frozen) {
             return false;
         }
@@ -262,20 +270,6 @@ impl<'a> Schedule<'a> {
         true
     }
 
-    fn kill_broker(&mut self) -> bool {
-        let broker = self.random.below(3) as usize;
-        let time = self.millis(1_000, 10_000);
-        if self.broker_down || Instant::now() < self.brokers_calm_until {
-            return false;
-        }
-        self.kafka.kill(broker);
-        self.broker_down = true;
-        self.history
-            .fault("broker-killed", &format!("broker {broker} for {time:.1?}"));
-        self.later(time, Later::RestartBroker(broker));
-        true
-    }
-
     fn trouble_s3(&mut self, which: usize) -> bool {
         let fault = Fault::ALL[which];
         if self.troubled.len() >= 2 || self.troubled.contains(&fault) {
@@ -291,7 +285,7 @@ impl<'a> Schedule<'a> {
             self.forbidden_until = Instant::now() + seconds(20);
         }
         self.history.note(&format!(
-            "{} at {rate} of 1000 requests for {time:.1?}",
+            "s3-{} at {rate} of 1000 requests for {time:.1?}",
             fault.name()
         ));
         let hits = self.proxy.hits(fault);

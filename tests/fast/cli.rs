@@ -57,11 +57,7 @@ fn every_problem_of_a_configuration_is_reported_at_once() {
 fn what_the_original_knows_and_we_do_not_serve_is_an_error() {
     let (_scratch, directory) = scratch();
     let config = Config::new(&directory, "127.0.0.1:9", "events");
-    for (key, value) in [
-        ("stream.source", "kinesis"),
-        ("target", "raptor"),
-        ("kinesis.stream", "events"),
-    ] {
+    for (key, value) in [("target", "raptor"), ("raptor.node.id", "collector")] {
         let output = command("run", &config.clone().set(key, value).write());
         assert_eq!(
             output.status.code(),
@@ -71,6 +67,16 @@ fn what_the_original_knows_and_we_do_not_serve_is_an_error() {
         );
         assert!(stderr(&output).contains(key), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_source_without_its_keys_is_a_wrong_configuration() {
+    let (_scratch, directory) = scratch();
+    let config = Config::new(&directory, "127.0.0.1:9", "events").set("stream.source", "kinesis");
+    let output = command("run", &config.write());
+    assert_eq!(output.status.code(), Some(2));
+    let missing = "kinesis.stream: is missing";
+    assert!(stderr(&output).contains(missing), "{}", stderr(&output));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod bound;
 mod catalog;
 mod cli;
 mod delivery;
+mod docs;
 mod formats;
 mod names;
 mod repair;

@@ -80,7 +80,7 @@ impl Watch {
             mb("alluvium_memory_open_bytes"),
             mb("alluvium_memory_sealed_bytes"),
             // Not a size.
-            program.memory("Threads") / 1024,
+            program.threads(),
             metrics.sum("alluvium_records_total", &[]),
             metrics.sum("alluvium_outputs_total", &[]),
             metrics.sum("alluvium_workers_paused", &[]),

@@ -6,6 +6,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use alluvium::catalog::{Catalog as _, SqlCatalog};
@@ -24,10 +25,12 @@ use crate::support::registry::Registry;
 use crate::support::service::{Bucket, Database, DatabaseKind, REPOSITORY, shared_kafka};
 use crate::support::{seconds, unique};
 
+mod kinesis;
+
 /// A file and what is done with it.
 type Run = fn(Example);
 
-const EXAMPLES: [(&str, Run); 13] = [
+const EXAMPLES: [(&str, Run); 16] = [
     ("kafka-avro-containers-s3.properties", containers),
     ("kafka-avro-rakam-s3.properties", originals),
     ("kafka-avro-registry-file.properties", registry),
@@ -42,7 +45,10 @@ const EXAMPLES: [(&str, Run); 13] = [
     ("kafka-json-historical.properties", historical),
     ("kafka-json-plain-flat-s3.properties", plain_and_flat),
     ("kafka-json-s3.properties", fabric),
+    ("kafka-json-zstd-s3.properties", fabric),
     ("kafka-tls-scram.properties", tls),
+    ("kinesis-fan-out-json.properties", kinesis::fan_out),
+    ("kinesis-s3.properties", kinesis::originals),
     ("minio-or-other-s3.properties", fabric),
 ];
 
@@ -126,9 +132,9 @@ impl Example {
         assert!(!log.contains("has no effect"), "{log}");
     }
 
-    /// The rows that are in the target now, without the time of their span, in the order of their text.
-    fn rows(&self, prefix: &str) -> Vec<Value> {
-        let directory = match self.config.get("target") {
+    /// Where everything is that is in the target now.
+    fn output(&self, prefix: &str) -> PathBuf {
+        match self.config.get("target") {
             "s3" => {
                 let directory = self.config.directory.join("objects");
                 let bucket = Bucket::shared();
@@ -137,9 +143,18 @@ impl Example {
                 directory
             }
             _ => self.config.output(),
-        };
+        }
+    }
+
+    /// The rows that are in the target now, without the time of their span, in the order of their text.
+    fn rows(&self, prefix: &str) -> Vec<Value> {
+        let directory = self.output(prefix);
         assert_eq!(dead_letters(&directory), Vec::<Value>::new());
-        let mut rows = table_rows(&directory);
+        Self::rows_in(&directory)
+    }
+
+    fn rows_in(directory: &Path) -> Vec<Value> {
+        let mut rows = table_rows(directory);
         for row in &mut rows {
             let row = row.as_object_mut().unwrap();
             let columns = match row.get_mut("properties") {
@@ -187,7 +202,7 @@ fn every_file_in_config_runs_from_records_to_rows() {
         .iter()
         .map(|(name, _)| (*name).to_owned())
         .collect();
-    let directory = std::path::Path::new(REPOSITORY).join("config");
+    let directory = Path::new(REPOSITORY).join("config");
     assert_eq!(files(&directory), names);
     for (name, run) in EXAMPLES {
         eprintln!("{name}");
@@ -379,12 +394,11 @@ fn order_row(project: &str, table: &str, n: i64) -> Value {
     json!({"_time": 0, "$schema": project, "$table": table, "_user": "", "properties": properties})
 }
 
-/// Records without a schema, of tables that the metadata store has.
-fn originals(example: Example) {
+/// Gives the example a metadata store that has tables of the project, for [`tagged`].
+fn with_tables(example: Example, project: &str, tables: &[&str]) -> Example {
     let example = example
         .without("metadata.store.jdbc.password")
         .with_catalog(DatabaseKind::Postgres);
-    let project = format!("{}-shop", example.id);
     let columns = wanted(&[
         ("_shard_time", ColumnType::Timestamp),
         ("_time", ColumnType::Timestamp),
@@ -396,38 +410,48 @@ fn originals(example: Example) {
     runtime().block_on(async {
         let store = loaded.settings.store.unwrap();
         let catalog = SqlCatalog::open(&store).await.unwrap();
-        for table in ["orders", "events", "refunds"] {
-            let added = catalog.add_columns(&project, table, &columns);
+        for table in tables {
+            let added = catalog.add_columns(project, table, &columns);
             added.await.unwrap();
         }
     });
-    // Null or a value: in front of each stands which.
+    example
+}
+
+/// A record of such a table without its schema: null or a value, in front of each stands which.
+fn tagged(n: i64) -> Vec<u8> {
     let schema = r#"{"type":"record","name":"row","fields":[{"name":"_time","type":["null","long"]},{"name":"_user","type":["null","string"]},
         {"name":"n","type":["null","long"]},{"name":"tags","type":["null",{"type":"array","items":["null","string"]}]}]}"#;
     let schema = Schema::parse_str(schema).unwrap();
-    let body = |n: i64| {
-        let tags = Avro::Array(vec![
-            branch(1, Avro::String("a".into())),
-            branch(0, Avro::Null),
-        ]);
-        let fields = vec![
-            ("_time", branch(1, Avro::Long(TIME + n))),
-            ("_user", branch(1, Avro::String("u1".into()))),
-            ("n", branch(1, Avro::Long(n))),
-            ("tags", branch(1, tags)),
-        ];
-        datum(&schema, fields)
-    };
-    let of = |start: &[u8], n: i64| [start, &body(n)].concat();
+    let tags = Avro::Array(vec![
+        branch(1, Avro::String("a".into())),
+        branch(0, Avro::Null),
+    ]);
+    let fields = vec![
+        ("_time", branch(1, Avro::Long(TIME + n))),
+        ("_user", branch(1, Avro::String("u1".into()))),
+        ("n", branch(1, Avro::Long(n))),
+        ("tags", branch(1, tags)),
+    ];
+    datum(&schema, fields)
+}
+
+fn tagged_row(project: &str, table: &str, n: i64) -> Value {
+    json!({"_time": TIME + n, "$schema": project, "$table": table, "_user": "u1",
+        "properties": {"n": n, "tags": ["a", null]}})
+}
+
+/// Records without a schema, of tables that the metadata store has.
+fn originals(example: Example) {
+    let project = format!("{}-shop", example.id);
+    let example = with_tables(example, &project, &["orders", "events", "refunds"]);
+    let of = |start: &[u8], n: i64| [start, &tagged(n)].concat();
     example.send(
         "shop.orders",
         &[of(&[0], 1), of(&[1], 2), of(b"\x02\x0erefunds", 3)],
     );
     example.send("shop.events", &[of(&[0], 4)]);
-    let row = |table: &str, n: i64| {
-        json!({"_time": TIME + n, "$schema": project, "$table": table, "_user": "u1",
-            "properties": {"n": n, "tags": ["a", null]}})
-    };
+    let row = |table: &str, n: i64| tagged_row(&project, table, n);
     let rows = vec![
         row("orders", 1),
         row("orders", 2),

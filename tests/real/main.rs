@@ -1,4 +1,4 @@
-//! Black-box tests against real services: Apache Kafka, an S3 server, PostgreSQL, MariaDB and a schema registry. `make test` starts them.
+//! Black-box tests against real services: Apache Kafka, an S3 server, PostgreSQL, MariaDB, a schema registry, DynamoDB Local and a Kinesis. `make test` starts them.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,11 +20,16 @@ mod examples;
 mod failures;
 mod historical;
 mod idle;
+mod kcl;
+mod leases;
+mod kinesis;
+mod kinesis_bulk;
 mod poison;
 mod readers;
 mod recover;
 mod registry;
 mod restarts;
 mod retention;
+mod stream;
 mod types;
 mod versions;

@@ -3,18 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use alluvium::decode::json::{JsonDecoder, JsonSettings, Layout};
-use alluvium::record::{Partition, Position, Span, SpanStart, Table};
+use alluvium::record::{Partition, Table};
 use alluvium::table::{ColumnSettings, ColumnType, Objects, TableBuilder, UserType, Zone};
-use alluvium_objects::{Compression, KeyTemplate, LineLayout, ObjectSettings, ObjectTarget};
-use alluvium_target::Target;
-use alluvium_target_file::FileStore;
+use alluvium_objects::{Compression, LineLayout};
 use arrow_array::RecordBatch;
 
 use crate::support::output::files;
 use crate::support::service::{REPOSITORY, python};
+use crate::support::target;
 
 fn script(arguments: &[&str]) -> String {
     let output = Command::new(python())
@@ -41,6 +39,8 @@ fn made() -> RecordBatch {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        key_field: None,
+        arrival_field: None,
         zone: Zone::UTC,
         objects: Objects::Map,
     });
@@ -63,36 +63,17 @@ fn made() -> RecordBatch {
 }
 
 fn write(batch: &RecordBatch, layout: LineLayout, directory: &Path) {
-    let key = "{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz";
-    let settings = ObjectSettings {
-        key: KeyTemplate::parse(key).unwrap(),
-        layout,
-        compression: Compression::Gzip,
-        level: 6,
-        time_field: "_time".into(),
-        user_field: "_user".into(),
-    };
-    let target = ObjectTarget::new(FileStore::new(directory), settings).unwrap();
+    let settings = target::settings(layout, Compression::Gzip, 6);
     let partition = Partition::new("types", 0);
-    let (from, to) = (Position::at(0), Position::at(500));
-    let start = SpanStart {
-        partition: partition.clone(),
-        from,
-        opened: SystemTime::UNIX_EPOCH,
-    };
-    let span = Span {
+    target::write(
+        directory,
+        settings,
         partition,
-        from,
-        to,
-    };
-    let mut inserter = target.begin(&start).unwrap();
-    inserter.add(&Table::new("p", "types"), batch).unwrap();
-    inserter.seal(&span).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(inserter.commit(&span)).unwrap();
+        batch.num_rows(),
+        |inserter| {
+            inserter.add(&Table::new("p", "types"), batch).unwrap();
+        },
+    );
 }
 
 #[test]

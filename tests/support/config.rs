@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::service::{Bucket, free_ports};
+use super::service::{Bucket, free_ports, given};
 
 /// A configuration: JSON from Kafka, flushed within seconds, into the file target of a directory.
 #[derive(Clone)]
@@ -39,7 +39,24 @@ impl Config {
             .set("admin.listen", &format!("127.0.0.1:{admin}"))
     }
 
-    /// A file of `config/`, with the addresses of this machine. Topics and the group get `id` before their names.
+    /// A configuration of the same kind for a stream of Kinesis, whose leases are in the table of the same name.
+    pub fn kinesis(directory: &Path, endpoint: &str, dynamodb: &str, stream: &str) -> Self {
+        let mut config = Self::new(directory, "", "");
+        config.keys.retain(|key, _| !key.starts_with("kafka."));
+        config
+            .set("stream.source", "kinesis")
+            .set("kinesis.stream", stream)
+            .set("kinesis.consumer-dynamodb-table", stream)
+            .set("kinesis.failover-time", "2s")
+            .set("aws.enable-cloudwatch", "false")
+            .set("aws.region", "us-east-1")
+            .set("aws.access-key", "alluvium")
+            .set("aws.secret-access-key", "alluvium-secret")
+            .set("aws.kinesis-endpoint", endpoint)
+            .set("aws.dynamodb-endpoint", dynamodb)
+    }
+
+    /// A file of `config/`, with the addresses of this machine. Topics and the group, stream and table get `id` before their names.
     pub fn example(file: &str, directory: &Path, bootstrap: &str, id: &str) -> Self {
         let path = Path::new(super::service::REPOSITORY)
             .join("config")
@@ -52,29 +69,51 @@ impl Config {
             .collect();
         let base = Self::new(directory, bootstrap, "");
         let own = |key: &str| base.get(key).to_owned();
+        let config = Self {
+            keys,
+            ..base.clone()
+        };
+        let config = match config.has("kinesis.stream") {
+            true => config.of_own_stream(id),
+            false => config.of_own_topics(id, bootstrap),
+        };
+        let config = match config.has("target.file.directory") {
+            true => config.set("target.file.directory", &own("target.file.directory")),
+            false => config,
+        };
+        config.set("admin.listen", &own("admin.listen"))
+    }
+
+    fn of_own_topics(self, id: &str, bootstrap: &str) -> Self {
         let topic = |name: &str| match name.trim().strip_prefix('^') {
             Some(pattern) => format!("^{id}-{pattern}"),
             None => format!("{id}-{}", name.trim()),
         };
-        let topics: Vec<_> = keys["kafka.topic"].split(',').map(topic).collect();
-        let group = topic(&keys["kafka.group.id"]);
-        let (nodes, listen) = (own("kafka.nodes"), own("admin.listen"));
-        let mut config = Self {
-            keys,
-            ..base.clone()
+        let topics: Vec<_> = self.get("kafka.topic").split(',').map(topic).collect();
+        let group = topic(self.get("kafka.group.id"));
+        let historical = "kafka.historical-data-topic";
+        let late = self.keys.get(historical).filter(|name| !name.is_empty());
+        let late = late.map(|name| topic(name));
+        let config = self
+            .set("kafka.nodes", bootstrap)
+            .set("kafka.topic", &topics.join(","))
+            .set("kafka.group.id", &group);
+        match late {
+            Some(late) => config.set(historical, &late),
+            None => config,
         }
-        .set("kafka.nodes", &nodes)
-        .set("kafka.topic", &topics.join(","))
-        .set("kafka.group.id", &group)
-        .set("admin.listen", &listen);
-        for (key, name) in config.keys.clone() {
-            if key == "kafka.historical-data-topic" && !name.is_empty() {
-                config = config.set(&key, &topic(&name));
-            } else if key == "target.file.directory" {
-                config = config.set(&key, &own(&key));
-            }
-        }
-        config
+    }
+
+    fn of_own_stream(self, id: &str) -> Self {
+        let own = |key: &str| format!("{id}-{}", self.get(key));
+        let stream = own("kinesis.stream");
+        let table = own("kinesis.consumer-dynamodb-table");
+        self.set("kinesis.stream", &stream)
+            .set("kinesis.consumer-dynamodb-table", &table)
+            .set("aws.access-key", "alluvium")
+            .set("aws.secret-access-key", "alluvium-secret")
+            .set("aws.kinesis-endpoint", &given("ALLUVIUM_TEST_KINESIS"))
+            .set("aws.dynamodb-endpoint", &given("ALLUVIUM_TEST_DYNAMODB"))
     }
 
     pub fn set(mut self, key: &str, value: &str) -> Self {
@@ -128,7 +167,10 @@ impl Config {
         let path = self
             .directory
             .join(format!("alluvium-{}.properties", self.admin));
-        std::fs::write(&path, text).unwrap();
+        // A program that was just started may be about to read it: it finds one or the other, both whole.
+        let new = path.with_extension(format!("new-{:?}", std::thread::current().id()));
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &path).unwrap();
         path
     }
 }

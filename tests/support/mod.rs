@@ -6,19 +6,27 @@
     reason = "each test program uses its own part of this"
 )]
 
+/// Aggregates as the Kinesis Producer Library writes them.
+#[path = "../../src/source/kinesis/aggregate/written.rs"]
+pub(crate) mod aggregate;
 pub mod avro;
 pub mod broker;
 pub mod catalog;
 pub mod config;
 pub mod events;
 pub mod http;
+pub mod kinesis;
+pub mod kcl;
+pub mod leases;
 pub mod objects;
 pub mod output;
+pub mod process;
 pub mod program;
 pub mod proxy;
 pub mod random;
 pub mod registry;
 pub mod service;
+pub mod target;
 
 use std::time::{Duration, Instant};
 

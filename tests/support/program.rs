@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
+use super::process;
 use super::service::{read_log, signal};
 use super::{eventually, seconds};
 
@@ -171,25 +172,19 @@ impl Program {
         self.process.try_wait().unwrap()
     }
 
-    /// A number of `/proc/PID/status` in bytes, such as `VmHWM`, the most memory that was ever resident.
+    /// A size of `/proc/PID/status` in bytes, such as `VmHWM`, the most memory that was ever resident.
     pub fn memory(&self, name: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.process.id());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let rest = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let number = rest.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        number.unwrap_or_else(|| panic!("no {name} in {text}")) * 1024
+        process::memory(self.id(), name).unwrap_or_else(|| panic!("no {name} of the program"))
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> u64 {
+        process::number(self.id(), "Threads").expect("a program that runs")
     }
 
     /// User and system time of all its threads so far.
     pub fn cpu_time(&self) -> Duration {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
-        let (_, fields) = text.rsplit_once(") ").unwrap();
-        // utime and stime, in hundredths of a second on every Linux in use.
-        let ticks = fields.split(' ').skip(11).take(2);
-        let ticks = ticks.map(|field| field.parse::<u64>().unwrap());
-        Duration::from_millis(10 * ticks.sum::<u64>())
+        process::cpu(self.id())
     }
 
     /// Waits until the admin address answers `/readyz` with 200.

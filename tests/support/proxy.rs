@@ -1,9 +1,10 @@
-//! A proxy in front of an S3 server that makes trouble: errors, resets, lost answers, silence, thin lines.
+//! A proxy in front of an S3 server, or another that is asked by HTTP, that makes trouble: errors, resets, lost answers, silence, thin lines.
 //!
 //! Bytes are relayed unchanged, the `Host` header too, so that signatures made for the proxy's address stay right: the
 //! server checks what the client signed. A thread for each connection; one request after the other on each.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -32,9 +33,12 @@ pub enum Fault {
     Hang,
     /// The body trickles.
     Slow,
+    /// 400 ProvisionedThroughputExceededException, as Kinesis and DynamoDB say it.
+    Throttled,
 }
 
 impl Fault {
+    /// Those of S3.
     pub const ALL: [Self; 8] = [
         Self::Internal,
         Self::SlowDown,
@@ -48,14 +52,15 @@ impl Fault {
 
     pub fn name(self) -> &'static str {
         match self {
-            Self::Internal => "s3-internal-error",
-            Self::SlowDown => "s3-slow-down",
-            Self::Expired => "s3-expired-token",
-            Self::Forbidden => "s3-forbidden",
-            Self::Reset => "s3-reset",
-            Self::LostReply => "s3-lost-reply",
-            Self::Hang => "s3-hang",
-            Self::Slow => "s3-slow-line",
+            Self::Internal => "internal-error",
+            Self::SlowDown => "slow-down",
+            Self::Expired => "expired-token",
+            Self::Forbidden => "forbidden",
+            Self::Reset => "reset",
+            Self::LostReply => "lost-reply",
+            Self::Hang => "hang",
+            Self::Slow => "slow-line",
+            Self::Throttled => "throttled",
         }
     }
 
@@ -65,6 +70,7 @@ impl Fault {
             Self::SlowDown => Some(("503 Slow Down", "SlowDown")),
             Self::Expired => Some(("400 Bad Request", "ExpiredToken")),
             Self::Forbidden => Some(("403 Forbidden", "AccessDenied")),
+            Self::Throttled => Some(("400 Bad Request", "ProvisionedThroughputExceededException")),
             _ => None,
         }
     }
@@ -293,13 +299,19 @@ impl<'a> Connection<'a> {
         self.allow_body(head)?;
         relay(&mut self.client, head.request_length(), |_| Ok(()))?;
         let (status, code) = fault.answer().unwrap();
-        let body = if head.method() == "HEAD" {
-            String::new()
-        } else {
-            format!("<Error><Code>{code}</Code><Message>made by the proxy</Message></Error>")
+        let (kind, body) = match fault {
+            _ if head.method() == "HEAD" => ("application/xml", String::new()),
+            Fault::Throttled => (
+                "application/x-amz-json-1.1",
+                format!(r#"{{"__type":"{code}","message":"made by the proxy"}}"#),
+            ),
+            _ => (
+                "application/xml",
+                format!("<Error><Code>{code}</Code><Message>made by the proxy</Message></Error>"),
+            ),
         };
         let answer = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         self.send(answer.as_bytes())?;
@@ -389,6 +401,7 @@ impl<'a> Connection<'a> {
     /// Counts an answer, and springs the trap that waits for it.
     fn note(&self, request: &Head, answer: &Head) {
         match (request.method(), answer.status()) {
+            ("POST", 400..) => self.shared.count("refused"),
             ("PUT", 200) => self.shared.count("put-stored"),
             ("PUT", 412) => self.shared.count("put-there-already"),
             ("PUT", _) => self.shared.count("put-failed"),
@@ -414,7 +427,7 @@ impl<'a> Connection<'a> {
 }
 
 /// Counts as numbers in a line of text.
-pub fn shown(counts: &BTreeMap<&'static str, u64>) -> String {
+pub fn shown<K: Display>(counts: &BTreeMap<K, u64>) -> String {
     let parts: Vec<String> = counts
         .iter()
         .map(|(name, count)| format!("{name} {count}"))

@@ -318,6 +318,42 @@ impl S3 {
     }
 }
 
+/// A DynamoDB Local of the test's own.
+pub struct DynamoDb {
+    pub endpoint: String,
+    _service: Service,
+    _directory: tempfile::TempDir,
+}
+
+impl DynamoDb {
+    pub fn start() -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("dynamodb-")
+            .tempdir_in(run_directory())
+            .unwrap();
+        let port = free_ports(1);
+        let command = [
+            script("dynamodb").display().to_string(),
+            directory.path().join("data").display().to_string(),
+            port.to_string(),
+        ];
+        let mut service = Service {
+            name: "DynamoDB Local".into(),
+            command: command.into(),
+            environment: vec![],
+            log: directory.path().join("log"),
+            process: None,
+        };
+        service.start();
+        service.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self {
+            endpoint: format!("http://127.0.0.1:{port}"),
+            _service: service,
+            _directory: directory,
+        }
+    }
+}
+
 /// A kind of database server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseKind {
@@ -454,7 +490,7 @@ impl Database {
     }
 }
 
-pub(super) fn given(variable: &str) -> String {
+pub fn given(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run 'make test', or 'scripts/services/with COMMAND'")
     })

@@ -7,7 +7,7 @@ const TOLERANCE: f64 = 1.10;
 /// Fewer teeth than this, the first left out, say nothing about growth.
 const LEAST_TEETH: usize = 6;
 
-/// Prints what was seen; fails if something has grown.
+/// Prints what was seen; fails if something has grown, or if that cannot be told.
 pub(super) fn judge(samples: &[Sample], period: u64) {
     // Until it has been through one tooth the program is warming up.
     let warm = samples.get(period as usize..).unwrap_or_default();
@@ -18,10 +18,10 @@ pub(super) fn judge(samples: &[Sample], period: u64) {
     let latency = grown("latency, s", first, last, |sample| sample.latency);
     let rates = percentile(samples.iter().map(|sample| sample.taken_rate), 99);
     println!("taken at most (99 in 100 seconds): {rates:.0} records/s");
-    if teeth < LEAST_TEETH {
-        println!("{teeth} teeth behind the first are too few to judge");
-        return;
-    }
+    assert!(
+        teeth >= LEAST_TEETH,
+        "{teeth} teeth behind the first are too few to judge: at least {LEAST_TEETH} are needed"
+    );
     assert!(memory <= TOLERANCE, "memory has grown to {memory:.2} times");
     assert!(
         latency <= TOLERANCE,

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use super::feed::{Load, now};
 use super::samples::{HEADER, Sample};
 use crate::datasets::PARTITIONS;
-use crate::process;
 use crate::support::program::{Metrics, Program};
-use crate::support::seconds;
+use crate::support::{process, seconds};
 
 /// With less free disk the run ends: others use it, too.
 const DISK_KEPT: u64 = 8 << 30;

@@ -4,12 +4,10 @@ use super::super::keys;
 use super::super::read::{self, Reader};
 use super::super::secret::Secret;
 use super::super::settings::{Avro, AvroEncoding, Columns, JsonLayout, SchemaRegistry, Source};
-use super::{contradiction, without_effect, without_effect_besides};
+use super::{contradiction, named, without_effect, without_effect_besides};
 use crate::table::{Objects, Zone};
 
 pub(super) fn source(r: &mut Reader<'_>) -> Source {
-    r.require(&keys::STREAM_SOURCE);
-    r.choice(&keys::STREAM_SOURCE, [("kafka", ())]);
     let avro = r.choice(&keys::DATA_FORMAT, [("JSON", false), ("AVRO", true)]) == Some(true);
     let words = [
         ("RAKAM", JsonLayoutWord::Rakam),
@@ -127,12 +125,8 @@ fn avro_settings(r: &mut Reader<'_>, avro: bool) -> Option<Avro> {
 
 /// The catalog's names are lower case, and fields are looked for by the names that are configured.
 pub(super) fn suit_the_catalog(r: &mut Reader<'_>, columns: &Columns) {
-    for (key, name) in [
-        (&keys::CHECKPOINT_FIELD, &columns.checkpoint),
-        (&keys::TIME_FIELD, &columns.time),
-        (&keys::USER_FIELD, &columns.user),
-    ] {
-        if *name != name.to_lowercase() {
+    for (key, name) in named(columns) {
+        if name != name.to_lowercase() {
             let fix = "write it in lower case, as records must, or remove metadata.store.jdbc.url";
             contradiction(
                 r,

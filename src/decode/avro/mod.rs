@@ -22,16 +22,17 @@ mod schema;
 #[cfg(test)]
 pub(crate) mod written;
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use self::container::Container;
 use self::cursor::{Cursor, Fault};
 use self::decode::{Extent, Run};
 use self::names::Names;
 use self::program::Program;
-use super::{BadRecord, Failure, Reason};
+use super::{BadRecord, Failure, Reason, case};
 use crate::awaited::Needed;
 pub use crate::awaited::NotYet;
 use crate::record::{ColumnType, Row, RowBuffer, Value};
@@ -120,8 +121,11 @@ struct Compiled {
 pub struct AvroDecoder {
     settings: AvroSettings,
     names: Names,
-    programs: HashMap<SchemaId, Arc<Compiled>>,
-    last: Option<(SchemaId, Arc<Compiled>)>,
+    programs: Vec<Arc<Compiled>>,
+    /// Which of them is for records of a schema.
+    places: HashMap<SchemaId, usize>,
+    /// That of the record before.
+    last: Option<(SchemaId, usize)>,
     container: Container,
     buffer: RowBuffer,
     /// The collection of the row, if it had to be written.
@@ -136,7 +140,8 @@ impl AvroDecoder {
         Self {
             settings,
             names: Names::default(),
-            programs: HashMap::new(),
+            programs: Vec::new(),
+            places: HashMap::new(),
             last: None,
             container: Container::default(),
             buffer: RowBuffer::default(),
@@ -166,18 +171,19 @@ impl AvroDecoder {
                 return row.ok_or_else(|| no_rows().into());
             }
         };
-        if self.last.as_ref().is_none_or(|(last, _)| *last != id) {
-            let compiled = self.compiled(id)?;
-            self.last = Some((id, compiled));
-        }
+        let at = match self.last {
+            Some((last, at)) if last == id => at,
+            _ => self.program_of(id)?,
+        };
+        self.last = Some((id, at));
         let Self {
-            last,
+            programs,
             buffer,
             collection,
             settings,
             ..
         } = self;
-        let Some((_, compiled)) = last else {
+        let Some(compiled) = programs.get(at) else {
             return Err(Failure::Needs(Needed::new(id, NotYet::Asked)));
         };
         let mut run = Run::new(&compiled.program, Cursor::new(payload, start), buffer);
@@ -230,12 +236,16 @@ impl AvroDecoder {
         Some(Ok(row.declaring(&compiled.columns)))
     }
 
-    /// The program for records written with a schema.
-    #[inline(never)]
-    fn compiled(&mut self, id: SchemaId) -> Result<Arc<Compiled>, Failure> {
-        if let Some(compiled) = self.programs.get(&id) {
-            return Ok(compiled.clone());
+    /// Where the program for records written with a schema is.
+    fn program_of(&mut self, id: SchemaId) -> Result<usize, Failure> {
+        match self.places.get(&id) {
+            Some(at) => Ok(*at),
+            None => self.compile(id),
         }
+    }
+
+    #[inline(never)]
+    fn compile(&mut self, id: SchemaId) -> Result<usize, Failure> {
         let schema = match self.settings.schemas.find(id) {
             Found::Schema(schema) => schema,
             Found::NotYet(state) => return Err(Failure::Needs(Needed::new(id, state))),
@@ -252,10 +262,13 @@ impl AvroDecoder {
         };
         if self.programs.len() >= MAX_PROGRAMS {
             self.programs.clear();
+            self.places.clear();
         }
         let compiled = compile(&self.settings, &schema, &mut self.names);
-        self.programs.insert(id, compiled.clone());
-        Ok(compiled)
+        let at = self.programs.len();
+        self.programs.push(compiled);
+        self.places.insert(id, at);
+        Ok(at)
     }
 
     fn open_container(&mut self, topic: &str, payload: &[u8]) -> Result<(), BadRecord> {
@@ -335,10 +348,7 @@ fn collection_of<'a>(
 
 /// The text in lower case, in `scratch` if it is not.
 fn lower_case<'a>(text: &'a str, scratch: &'a mut String) -> &'a str {
-    if !text
-        .bytes()
-        .any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
-    {
+    if !case::may_have_upper_case(text) {
         return text;
     }
     scratch.clear();

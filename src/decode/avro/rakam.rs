@@ -5,8 +5,12 @@
 //!
 //! A record may have been written when the table had fewer columns: if its bytes end where a field would begin, that field and the rest
 //! are null. Bytes behind the last column are of a newer table, and ignored. Whatever names a table is taken in lower case.
+//!
+//! A record of a Kinesis stream may point to an object with many of them, whose rows are all the record's. [`Objects`] has it fetched: here
+//! nobody waits for it.
 
 mod bulk;
+mod pointer;
 
 use std::fmt::Debug;
 use std::io;
@@ -16,15 +20,16 @@ use hashbrown::HashMap;
 
 pub use self::bulk::{Bulk, BulkError, BulkPointer, bulk_pointer};
 
+use self::pointer::Pointed;
 use super::cursor::{Cursor, Fault};
 use super::decode::{Extent, Run};
 use super::names::Names;
 use super::program::Program;
 use super::schema::{Content, Field, Schema, Sense, Type};
 use super::{MAX_BYTES, MAX_COLLECTION, bytes_of, lower_case};
-use crate::awaited::{Needed, NotYet};
+use crate::awaited::{Needed, NotYet, Objects};
 use crate::decode::{BadRecord, Failure, Reason};
-use crate::record::{Row, RowBuffer};
+use crate::record::{Record, Row, RowBuffer};
 
 /// More tables than this are forgotten, and compiled anew.
 const MAX_TABLES: usize = 4096;
@@ -82,9 +87,23 @@ pub trait Columns: Debug + Send + Sync {
     ) -> Result<Option<Arc<[Column]>>, NotYet>;
 }
 
+/// What brings the original's records, and with that what names their tables.
+#[derive(Clone, Debug)]
+pub enum Carrier {
+    /// Kafka topics, which are called `project.collection`.
+    Kafka,
+    /// Kinesis streams, where partition keys are `project|collection`.
+    Kinesis {
+        /// Where the objects are that records point to, if there is a bucket for them.
+        objects: Option<Arc<dyn Objects>>,
+    },
+}
+
 /// How the original's records are read.
 #[derive(Clone, Debug)]
 pub struct RakamSettings {
+    /// What brings them.
+    pub carrier: Carrier,
     /// Knows which columns tables have.
     pub columns: Arc<dyn Columns>,
     /// The column that is not in records.
@@ -100,6 +119,8 @@ pub struct RakamDecoder {
     names: Names,
     tables: HashMap<TableName, (Arc<[Column]>, Compiled)>,
     scratch: Scratch,
+    /// What the record that was decoded last points to.
+    pointed: Option<Pointed>,
 }
 
 /// Project and collection.
@@ -129,6 +150,27 @@ impl RakamDecoder {
             names: Names::default(),
             tables: HashMap::new(),
             scratch: Scratch::default(),
+            pointed: None,
+        }
+    }
+
+    /// Reads a record of a topic or a stream, as [`RakamSettings::carrier`] says. If it [points](bulk_pointer) to an object, that
+    /// is its first row, and [`RakamDecoder::more`] gives those that follow.
+    ///
+    /// # Errors
+    /// A record that cannot become a row, or cannot yet.
+    pub fn decode<'a>(
+        &'a mut self,
+        topic: &'a str,
+        record: &Record<'_>,
+    ) -> Result<Row<'a>, Failure> {
+        if matches!(self.settings.carrier, Carrier::Kafka) {
+            return self.kafka(topic, record.payload);
+        }
+        match record.key.map(std::str::from_utf8) {
+            Some(Ok(key)) => self.kinesis(key, record.payload),
+            Some(Err(_)) => Ok(no_table("the partition key is not UTF-8")?),
+            None => Ok(no_table("the record has no partition key")?),
         }
     }
 
@@ -167,12 +209,13 @@ impl RakamDecoder {
     /// Reads a record of a Kinesis stream. Partition keys are `project|collection`.
     ///
     /// # Errors
-    /// A record that cannot become a row, or cannot yet. One that [points to a bulk object](bulk_pointer) is one of those.
+    /// A record that cannot become a row, or cannot yet.
     pub fn kinesis<'a>(
         &'a mut self,
         partition_key: &str,
         payload: Option<&[u8]>,
     ) -> Result<Row<'a>, Failure> {
+        self.pointed = None;
         let payload = bytes_of(payload, self.settings.max_bytes)?;
         let (project, rest) = partition_key.split_once('|').unwrap_or((partition_key, ""));
         let mut cursor = Cursor::new(payload, 1);
@@ -180,7 +223,7 @@ impl RakamDecoder {
             Some(0) => rest,
             Some(2) => cursor.text()?,
             Some(1) => wrong("records of type 1, an old form of bulk, are not read")?,
-            Some(3) => wrong("the record points to a bulk object")?,
+            Some(3) => return self.pointer(payload),
             Some(kind) => wrong(format_args!("there are no records of type {kind}"))?,
             None => return Err(BadRecord::new(Reason::NotAvro, "the payload is empty").into()),
         };

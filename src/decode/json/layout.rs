@@ -1,8 +1,7 @@
 //! The three layouts: which object holds the fields, and where the table's name stands.
 
-use super::super::{BadRecord, Reason};
+use super::super::{BadRecord, Reason, case};
 use super::reader::{Case, Reader};
-use super::text;
 use crate::record::{Cell, Piece};
 
 /// Characters of a collection's name that a record may give.
@@ -159,7 +158,7 @@ fn from_topic(reader: &mut Reader<'_>, topic: &str) -> Result<Name, BadRecord> {
         return no_table("the topic has no name");
     }
     limit("the topic's name", topic, MAX_TOPIC)?;
-    if text::may_have_upper_case(topic) {
+    if case::may_have_upper_case(topic) {
         return Ok(Name::Written(reader.write_lower_case(topic)));
     }
     Ok(Name::Topic)

@@ -3,6 +3,7 @@
 mod nested;
 
 use self::nested::Level;
+use super::super::case;
 use super::known::Known;
 use super::scan::{Depth, Fault, Quoted, Scanner};
 use super::text::{self, LoneSurrogate};
@@ -224,7 +225,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn lower_case(&mut self, piece: Piece) -> Piece {
         let text = self.text(piece);
-        if !text::may_have_upper_case(text) {
+        if !case::may_have_upper_case(text) {
             return piece;
         }
         let text = text.to_owned();

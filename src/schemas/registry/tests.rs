@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::client::tests::{client, serve};
 use super::*;
+use crate::awaited::WAITING;
 
 async fn until<T>(mut ready: impl FnMut() -> Option<T>) -> T {
     for _ in 0..1000 {

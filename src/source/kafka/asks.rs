@@ -13,9 +13,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::Begin;
+use super::bell::Bell;
 use super::client::{list_of, offsets};
 use super::context::{Context, Notice};
-use super::native::Queue;
 use crate::record::{Partition, Position};
 use crate::source::{Checkpoint, SourceError};
 
@@ -46,16 +46,16 @@ impl<Q: Send + 'static> Asks<Q> {
         name: String,
         answer: impl Fn(Q) -> Notice + Send + 'static,
         consumer: &Arc<BaseConsumer<Context>>,
-        waiting: &Arc<Queue<Context>>,
+        bell: &Arc<Bell>,
     ) -> Result<Self, SourceError> {
         let (questions, receiver): (_, Receiver<Q>) = sync_channel(1);
-        let (consumer, waiting) = (consumer.clone(), waiting.clone());
+        let (consumer, bell) = (consumer.clone(), bell.clone());
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || {
                 for question in receiver {
                     consumer.context().push(answer(question));
-                    waiting.wake();
+                    bell.ring();
                 }
             })
             .map_err(|error| SourceError::Misconfigured(format!("no thread: {error}")))?;
@@ -87,7 +87,7 @@ impl<Q: Send + 'static> Asks<Q> {
 /// Stores checkpoints: librdkafka answers only a commit that is waited for.
 pub(super) fn commits(
     consumer: &Arc<BaseConsumer<Context>>,
-    waiting: &Arc<Queue<Context>>,
+    bell: &Arc<Bell>,
     worker: usize,
 ) -> Result<Asks<TopicPartitionList>, SourceError> {
     let client = consumer.clone();
@@ -95,20 +95,20 @@ pub(super) fn commits(
         let result = client.commit(&list, CommitMode::Sync);
         Notice::Committed(result.map_err(|error| error.to_string()))
     };
-    Asks::start(format!("commits-{worker}"), commit, consumer, waiting)
+    Asks::start(format!("commits-{worker}"), commit, consumer, bell)
 }
 
 /// Finds out where partitions stand.
 pub(super) fn standings(
     consumer: &Arc<BaseConsumer<Context>>,
-    waiting: &Arc<Queue<Context>>,
+    bell: &Arc<Bell>,
     worker: usize,
     begin: Begin,
 ) -> Result<Asks<Vec<Partition>>, SourceError> {
     let client = consumer.clone();
     let look_up =
         move |partitions: Vec<Partition>| Notice::Standings(look_up(&client, partitions, begin));
-    Asks::start(format!("standings-{worker}"), look_up, consumer, waiting)
+    Asks::start(format!("standings-{worker}"), look_up, consumer, bell)
 }
 
 type Answers = Vec<(Partition, Result<Standing, String>)>;
@@ -198,6 +198,7 @@ pub(super) fn checkpoints_of<C: ConsumerContext>(
         if let Offset::Offset(offset) = element.offset() {
             let checkpoint = Checkpoint {
                 position: Position::at(offset),
+                reach: None,
                 note: element.metadata().to_owned(),
             };
             checkpoints.insert(partition, checkpoint);

@@ -126,13 +126,13 @@ impl KafkaSource {
                 oldest,
                 end,
             } = start;
-            events.push(Event::Assigned(Assigned {
+            events.push(Event::Assigned(Box::new(Assigned {
                 slot,
                 partition,
                 checkpoint,
-                oldest,
-                end,
-            }));
+                oldest: Some(oldest),
+                end: Some(end),
+            })));
         }
     }
 
@@ -141,6 +141,7 @@ impl KafkaSource {
         let oldest = Position::at(standing.low);
         let nothing = |position| Checkpoint {
             position,
+            reach: None,
             note: String::new(),
         };
         let checkpoint = match standing.committed {

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 
-use super::native::{Message, Queue};
+use super::bell::Bell;
+use super::native::{Message, Queue, Ringing};
 use crate::record::Partition;
 
 /// What becomes of a message that was looked at.
@@ -36,25 +37,22 @@ const STEP: usize = 32;
 pub(super) struct Messages<C: ConsumerContext> {
     /// Taken from the queue. Fields are dropped in order: these before what keeps the client.
     taken: Vec<Message>,
-    queue: Arc<Queue<C>>,
+    queue: Ringing<C>,
+    bell: Arc<Bell>,
     partitions: Vec<(Partition, Arc<Queue<C>>)>,
     consumer: Arc<BaseConsumer<C>>,
 }
 
 impl<C: ConsumerContext> Messages<C> {
-    /// None yet. `None` if librdkafka has no queue to give.
-    pub(super) fn of(consumer: &Arc<BaseConsumer<C>>) -> Option<Self> {
+    /// None yet; those to come ring the bell. `None` if librdkafka has no queue to give.
+    pub(super) fn of(consumer: &Arc<BaseConsumer<C>>, bell: &Arc<Bell>) -> Option<Self> {
         Some(Self {
             taken: Vec::with_capacity(BATCH),
-            queue: Queue::new(consumer)?,
+            queue: Queue::new(consumer)?.ringing(bell),
+            bell: bell.clone(),
             partitions: Vec::new(),
             consumer: consumer.clone(),
         })
-    }
-
-    /// The queue that is waited for.
-    pub(super) fn queue(&self) -> &Arc<Queue<C>> {
-        &self.queue
     }
 
     /// Has the partition's messages come here. To be called before it is assigned, so that none goes to the consumer's queue.
@@ -66,7 +64,7 @@ impl<C: ConsumerContext> Messages<C> {
         self.discard(partition);
         match Queue::of_partition(&self.consumer, partition) {
             Some(queue) => {
-                queue.forward(&self.queue);
+                queue.forward(self.queue.queue());
                 self.partitions.push((partition.clone(), queue));
             }
             None => {
@@ -79,7 +77,7 @@ impl<C: ConsumerContext> Messages<C> {
     /// to. Messages wait meanwhile.
     pub(super) fn refollow(&self) {
         for (_, queue) in &self.partitions {
-            queue.forward(&self.queue);
+            queue.forward(self.queue.queue());
         }
     }
 
@@ -99,20 +97,30 @@ impl<C: ConsumerContext> Messages<C> {
         self.taken.is_empty()
     }
 
-    /// Waits for messages, and takes some. Whether there were any.
+    /// Takes some messages; if there are none, those that are there when the bell has rung. Whether there were any.
     pub(super) fn fill(&mut self, wait: Duration, most: usize) -> bool {
+        if self.take(most) {
+            return true;
+        }
+        if wait.is_zero() {
+            return false;
+        }
+        self.bell.wait(wait);
+        self.take(most)
+    }
+
+    fn take(&mut self, most: usize) -> bool {
         let most = most.min(BATCH);
-        let (mut wait, mut came, mut bytes) = (wait, 0, 0);
+        let (mut came, mut bytes) = (0, 0);
         while came < most && bytes < BATCH_BYTES {
             let wanted = STEP.min(most - came);
             let before = self.taken.len();
-            let now = self.queue.take(wait, wanted, &mut self.taken);
+            let now = self.queue.queue().take(wanted, &mut self.taken);
             came += now;
             if now < wanted {
                 break;
             }
             bytes += self.taken[before..].iter().map(Message::len).sum::<usize>();
-            wait = Duration::ZERO;
         }
         came > 0
     }

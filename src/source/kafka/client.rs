@@ -210,7 +210,7 @@ pub(super) fn noted<'a>(
     checkpoints: impl IntoIterator<Item = (&'a Partition, &'a Checkpoint)>,
 ) -> Result<TopicPartitionList, SourceError> {
     let mut list = TopicPartitionList::new();
-    for (partition, Checkpoint { position, note }) in checkpoints {
+    for (partition, Checkpoint { position, note, .. }) in checkpoints {
         let mut element = list.add_partition(partition.topic(), partition.number());
         element.set_metadata(note);
         element

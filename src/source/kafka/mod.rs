@@ -7,6 +7,7 @@
 mod asks;
 mod assign;
 mod batch;
+mod bell;
 mod client;
 mod context;
 mod late;
@@ -14,7 +15,9 @@ mod native;
 mod part;
 mod questions;
 mod reading;
+mod second;
 mod slots;
+mod survey;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -28,8 +31,9 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use self::asks::Asks;
 use self::assign::Asked;
 use self::batch::Messages;
+use self::bell::Bell;
 use self::context::{Context, Notice};
-use self::native::Queue;
+use self::native::{Queue, Ringing};
 use self::slots::{Assigned, Slots};
 use super::{Checkpoint, Event, Slot, Source, SourceError};
 use crate::metrics::Metrics;
@@ -38,6 +42,7 @@ use crate::record::{Partition, Position, Record};
 pub use self::late::{KafkaLate, ORIGIN_OFFSET, ORIGIN_PARTITION, ORIGIN_TOPIC};
 pub use self::part::PartReader;
 pub use self::questions::{checkpoints, ends, is_gap, oldest, partitions, store};
+pub use self::survey::KafkaSurvey;
 
 /// How long a worker waits to be told whether a partition has something left: it does not poll meanwhile.
 const GAP_PATIENCE: Duration = Duration::from_secs(2);
@@ -92,7 +97,7 @@ pub struct KafkaSource {
     settings: KafkaSettings,
     messages: Messages<Context>,
     /// What is no message.
-    events: Arc<Queue<Context>>,
+    events: Ringing<Context>,
     consumer: Arc<BaseConsumer<Context>>,
     commits: Asks<TopicPartitionList>,
     standings: Asks<Vec<Partition>>,
@@ -139,14 +144,14 @@ impl KafkaSource {
             SourceError::Misconfigured(format!("cannot subscribe to {topics:?}: {error}"))
         })?;
         let consumer = Arc::new(consumer);
-        let messages = Messages::of(&consumer).ok_or_else(no_queue)?;
-        let waiting = messages.queue();
+        let bell = Arc::new(Bell::default());
+        let events = Queue::of_consumer(&consumer).ok_or_else(no_queue)?;
         let now = Instant::now();
         Ok(Self {
-            commits: asks::commits(&consumer, waiting, worker)?,
-            standings: asks::standings(&consumer, waiting, worker, settings.begin)?,
-            events: Queue::of_consumer(&consumer).ok_or_else(no_queue)?,
-            messages,
+            commits: asks::commits(&consumer, &bell, worker)?,
+            standings: asks::standings(&consumer, &bell, worker, settings.begin)?,
+            events: events.ringing(&bell),
+            messages: Messages::of(&consumer, &bell).ok_or_else(no_queue)?,
             settings,
             consumer,
             slots: Slots::default(),
@@ -272,30 +277,6 @@ impl KafkaSource {
                 self.metrics
                     .forget_partition(partition.topic(), &partition.number().to_string());
                 self.metrics.partitions.dec();
-            }
-        }
-    }
-
-    fn each_second(&mut self) {
-        let now = Instant::now();
-        if now < self.each_second_after {
-            return;
-        }
-        self.each_second_after = now + Duration::from_secs(1);
-        // A partition that nobody follows would stand still for good.
-        self.messages.refollow();
-        self.publish_lag();
-    }
-
-    /// Publishes how far behind each partition is, as far as its broker has told.
-    fn publish_lag(&self) {
-        for (_, assigned) in self.slots.iter() {
-            let partition = &assigned.partition;
-            if let Some(end) = native::end(&self.consumer, partition) {
-                self.metrics
-                    .lag
-                    .with_label_values(&[partition.topic(), &partition.number().to_string()])
-                    .set((end - assigned.next.offset()).max(0));
             }
         }
     }

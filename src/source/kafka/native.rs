@@ -13,18 +13,21 @@
 //!   never outlives the client. What is lent of a message (key, payload, headers, the topic's name) is librdkafka's, unchanged until the message is
 //!   destroyed, and borrows the message. Headers are parsed when they are first asked for, into a part of the message that is librdkafka's own and
 //!   never lent. A message may be destroyed on another thread than it came on.
+//! * librdkafka calls [`ring`] on its threads, with the lock of the queue held that something came into. It gets a [`Bell`] that the [`Ringing`] keeps,
+//!   whose `Drop` takes it back under the same lock: no call is under way or to come when the bell goes. It calls nothing of librdkafka's, as its
+//!   introduction asks, and does not panic.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rdkafka::bindings as native;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::bell::Bell;
 use crate::record::Partition;
 
 /// One of librdkafka's queues.
@@ -81,10 +84,16 @@ impl<C: ConsumerContext> Queue<C> {
         unsafe { native::rd_kafka_queue_forward(self.raw.as_ptr(), to.raw.as_ptr()) }
     }
 
-    /// Ends the wait of whoever waits for this queue, or the next one to come.
-    pub(super) fn wake(&self) {
-        // SAFETY: the queue is there.
-        unsafe { native::rd_kafka_queue_yield(self.raw.as_ptr()) }
+    /// Has the bell rung when something comes into the queue and nothing was in it, as long as the result is kept. One bell a queue: the
+    /// last one.
+    pub(super) fn ringing(self: &Arc<Self>, bell: &Arc<Bell>) -> Ringing<C> {
+        let raw = Arc::as_ptr(bell).cast_mut().cast();
+        // SAFETY: see the module.
+        unsafe { native::rd_kafka_queue_cb_event_enable(self.raw.as_ptr(), Some(ring), raw) }
+        Ringing {
+            queue: self.clone(),
+            _bell: bell.clone(),
+        }
     }
 
     /// Whether there is nothing in it.
@@ -93,27 +102,14 @@ impl<C: ConsumerContext> Queue<C> {
         unsafe { native::rd_kafka_queue_length(self.raw.as_ptr()) == 0 }
     }
 
-    /// Waits for a message, and takes it and those behind it, at most `most` in all.
-    pub(super) fn take(&self, wait: Duration, most: usize, into: &mut Vec<Message>) -> usize {
-        if wait.is_zero() {
-            return self.take_now(wait, most, into);
-        }
-        // Asked for more, librdkafka would wait until it has as many.
-        match self.take_now(wait, most.min(1), into) {
-            0 => 0,
-            first => first + self.take_now(Duration::ZERO, most - first, into),
-        }
-    }
-
-    /// Takes `most` messages, or as many as come until `wait` is over.
-    fn take_now(&self, wait: Duration, most: usize, into: &mut Vec<Message>) -> usize {
+    /// Takes `most` messages, or as many as there are.
+    pub(super) fn take(&self, most: usize, into: &mut Vec<Message>) -> usize {
         into.reserve(most);
         let room = into.spare_capacity_mut().as_mut_ptr();
-        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: there is room for `most` pointers, a message is nothing but one, and those that were written are owned by nobody else.
         unsafe {
             let taken =
-                native::rd_kafka_consume_batch_queue(self.raw.as_ptr(), wait, room.cast(), most);
+                native::rd_kafka_consume_batch_queue(self.raw.as_ptr(), 0, room.cast(), most);
             // Negative if it fails, and then nothing was taken.
             let taken = usize::try_from(taken).unwrap_or(0);
             into.set_len(into.len() + taken);
@@ -127,6 +123,35 @@ impl<C: ConsumerContext> Drop for Queue<C> {
         // SAFETY: it was made for this, and nobody uses it from now on.
         unsafe { native::rd_kafka_queue_destroy(self.raw.as_ptr()) }
     }
+}
+
+/// A queue whose bell is rung.
+pub(super) struct Ringing<C: ConsumerContext> {
+    queue: Arc<Queue<C>>,
+    _bell: Arc<Bell>,
+}
+
+impl<C: ConsumerContext> Ringing<C> {
+    /// The queue.
+    pub(super) fn queue(&self) -> &Queue<C> {
+        &self.queue
+    }
+}
+
+impl<C: ConsumerContext> Drop for Ringing<C> {
+    fn drop(&mut self) {
+        let raw = self.queue.raw.as_ptr();
+        // SAFETY: the queue is there.
+        unsafe { native::rd_kafka_queue_cb_event_enable(raw, None, ptr::null_mut()) }
+    }
+}
+
+/// # Safety
+/// `bell` is a [`Bell`].
+unsafe extern "C" fn ring(_: *mut native::rd_kafka_t, bell: *mut c_void) {
+    // SAFETY: as promised.
+    let bell: &Bell = unsafe { &*bell.cast() };
+    bell.ring();
 }
 
 /// A message, or what librdkafka says instead of one.

@@ -34,7 +34,7 @@ impl PartReader {
         from: Position,
     ) -> Result<Self, SourceError> {
         let client = Arc::new(outsider(settings, &[])?);
-        let mut messages = Messages::of(&client).ok_or_else(no_queue)?;
+        let mut messages = Messages::of(&client, &Arc::default()).ok_or_else(no_queue)?;
         messages.follow(partition);
         let list = list_of([(partition, Offset::Offset(from.offset()))])?;
         client

@@ -16,11 +16,11 @@ use super::{KafkaSettings, KafkaSource, late};
 use crate::record::{Position, Record};
 use crate::source::Slot;
 
-/// Things besides messages that are heard at once.
-const MAX_EVENTS: usize = 64;
-
 /// What keeps librdkafka from reading, and how it says so.
 pub(super) type Disturbance = (KafkaError, String);
+
+/// Things besides messages that are heard at once.
+const MAX_EVENTS: usize = 64;
 
 type Take<'a> = &'a mut dyn FnMut(Slot, Record<'_>) -> ControlFlow<()>;
 
@@ -30,7 +30,7 @@ impl KafkaSource {
         let (mut wait, mut left) = (wait, max);
         let mut disturbed = Vec::new();
         loop {
-            wait = self.hear(wait, &mut disturbed);
+            let heard_all = self.hear(&mut disturbed);
             if self.consumer.context().any() || !disturbed.is_empty() {
                 break;
             }
@@ -42,6 +42,10 @@ impl KafkaSource {
             if flow.is_break() || left == 0 || !disturbed.is_empty() {
                 break;
             }
+            if !heard_all {
+                // Nothing rings for what has been there before.
+                wait = Duration::ZERO;
+            }
             if !self.messages.fill(wait, left) {
                 break;
             }
@@ -50,25 +54,22 @@ impl KafkaSource {
         disturbed
     }
 
-    /// Hears what there is besides messages, and how long may still be waited.
-    fn hear(&mut self, wait: Duration, disturbed: &mut Vec<Disturbance>) -> Duration {
-        // As long as nothing is assigned, only the group can have something to say, or somebody who was asked; and those wake who waits for messages.
-        let mut left = wait;
-        if self.slots.is_empty() && !self.asking && !self.committing {
-            self.hear_one(left, disturbed);
-            left = Duration::ZERO;
-        }
+    /// Hears what there is besides messages. Whether that was all.
+    fn hear(&mut self, disturbed: &mut Vec<Disturbance>) -> bool {
         for _ in 0..MAX_EVENTS {
-            if self.events.is_empty() || self.consumer.context().any() || !disturbed.is_empty() {
+            if self.events.queue().is_empty() {
+                return true;
+            }
+            if self.consumer.context().any() || !disturbed.is_empty() {
                 break;
             }
-            self.hear_one(Duration::ZERO, disturbed);
+            self.hear_one(disturbed);
         }
-        left
+        false
     }
 
-    fn hear_one(&mut self, wait: Duration, disturbed: &mut Vec<Disturbance>) {
-        match self.consumer.poll(wait) {
+    fn hear_one(&mut self, disturbed: &mut Vec<Disturbance>) {
+        match self.consumer.poll(Duration::ZERO) {
             None => {}
             Some(Err(error)) => disturbed.push((error, String::new())),
             // It came before its partition was followed, which should not be: those that came with it are elsewhere, so all are read again.
@@ -126,7 +127,7 @@ impl KafkaSource {
                 return Fate::Keep;
             }
             let record = record(message, header, is_historical);
-            assigned.next = record.position.next();
+            assigned.next.go_behind(&record.position);
             flow = take(slot, record);
             handed_over += 1;
             if flow.is_break() || handed_over == max {

@@ -66,10 +66,6 @@ impl Slots {
         })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.assigned.iter().all(Option::is_none)
-    }
-
     pub(super) fn set_paused(&mut self, slots: &[Slot], paused: bool) {
         for slot in slots {
             if let Some(assigned) = self.get_mut(*slot) {

@@ -25,6 +25,7 @@ impl TableBuilder {
         for (name, kind) in settings.of_every_table() {
             this.extend([(BEHIND_ALL, &*name.to_lowercase(), &kind)]);
         }
+        this.add_own();
         this.count();
         this
     }
@@ -36,7 +37,8 @@ impl TableBuilder {
     ) {
         for (id, name, kind) in columns {
             let is_checkpoint = self.is_checkpoint(name);
-            if name == MISFIT || is_checkpoint || self.by_name.contains_key(name) {
+            let is_known = self.is_own(name) || self.by_name.contains_key(name);
+            if name == MISFIT || is_checkpoint || is_known {
                 if let Some(bound) = self
                     .bound
                     .as_mut()

@@ -5,7 +5,9 @@
 
 use super::*;
 use crate::awaited::NotYet;
-use crate::decode::avro::rakam::{Column, ColumnKind, Columns, RakamDecoder, RakamSettings};
+use crate::decode::avro::rakam::{
+    Carrier, Column, ColumnKind, Columns, RakamDecoder, RakamSettings,
+};
 use crate::decode::avro::written::{long, text as text_bytes};
 use crate::decode::avro::{
     AvroDecoder, AvroSettings, Collection, Encoding, Found, Schema, SchemaId, Schemas,
@@ -223,6 +225,7 @@ fn rakam_decoder(columns: &[(String, String)]) -> RakamDecoder {
     let checkpoint = column("_shard_time", ColumnKind::Timestamp);
     let all: Vec<_> = [checkpoint].into_iter().chain(own).collect();
     RakamDecoder::new(RakamSettings {
+        carrier: Carrier::Kafka,
         columns: Arc::new(Known(all.into())),
         checkpoint: "_shard_time".into(),
         max_bytes: 1 << 20,

@@ -77,7 +77,7 @@ impl Flow {
     /// Whether the span must not end yet: the rows for which a table was refused are not read again yet. Without them it would
     /// not be refused again by whoever reads the span after a crash.
     pub(super) fn awaits_refused(&self) -> bool {
-        self.refused.until(self.ledger.end()) > Some(self.next)
+        !self.refused.is_empty() && self.refused.until(self.ledger.end()) > Some(self.next)
     }
 
     /// Forgets the spans whose plan was not confirmed. Returns where to read from.
@@ -144,6 +144,7 @@ impl Flow {
         self.share.set(0);
         self.building = 0;
         self.trouble = None;
+        self.ended = None;
         self.next = from;
     }
 }

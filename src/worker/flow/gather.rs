@@ -5,17 +5,21 @@ use std::time::Duration;
 use alluvium_target::TargetError;
 
 use super::{Flow, Shaping, Tools, millis};
-use crate::awaited::Needed;
+use crate::awaited::{Needed, NotYet};
 use crate::decode::{Decoder, Failure};
+use crate::deliver::Ledger;
 use crate::metrics::Metrics;
 #[cfg(test)]
 use crate::mutation::{self, Mutation};
-use crate::record::{Partition, Position, Record, Row};
+use crate::record::{Partition, Record, Row};
 use crate::worker::clock::Clock;
 use crate::worker::refused::Refused;
 use crate::worker::routing::{self, Places, Way};
 use crate::worker::shape::Shape;
 use crate::worker::span::{Making, OpenSpan};
+
+/// Rows of one record between two looks at what the builders hold.
+const ROWS_AT_ONCE: u64 = 4096;
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +60,12 @@ enum Fate {
 struct Gathering<'a> {
     record: &'a Record<'a>,
     partition: &'a Partition,
-    /// Where the span began.
-    from: Position,
+    /// Where the span begins.
+    ledger: &'a Ledger,
     /// Whether the span may end before the record.
     may_end: bool,
+    /// Bytes that builders may hold while one record is taken.
+    most: u64,
     now: Duration,
     shape: &'a Shape,
     places: &'a mut Places,
@@ -79,7 +85,6 @@ impl Flow {
         now: Duration,
         may_end: bool,
     ) -> Result<Gathered, TargetError> {
-        let from = self.ledger.end();
         let may_end = may_end && !self.must_read_on();
         let Some(open) = &mut self.open else {
             return Ok(Gathered::Kept);
@@ -95,8 +100,9 @@ impl Flow {
         let mut gathering = Gathering {
             record,
             partition: &self.partition,
-            from,
+            ledger: &self.ledger,
             may_end,
+            most: tools.budget.limit() / 8,
             now,
             shape,
             places,
@@ -131,15 +137,20 @@ impl<'a> Gathering<'a> {
         let mut bytes = self.record.bytes();
         let mut handed_on = false;
         let (mut letter, mut unreadable) = (None, false);
-        let mut first = true;
+        let (mut first, mut rows) = (true, 0u64);
         let mut decoded = decoder.decode(topic, self.record);
         loop {
             match decoded {
                 Ok(row) => match self.row(&row, first, &mut bytes)? {
                     Fate::Taken(handed) => handed_on |= handed,
                     Fate::Letter(label, reason) => letter = Some((label, reason)),
-                    Fate::OfRecord(gathered) => return Ok(Ok(gathered)),
-                    Fate::Waits(needed) => return Ok(Err(needed)),
+                    Fate::OfRecord(gathered) => {
+                        if gathered != Gathered::OfAnotherDay {
+                            decoder.done();
+                        }
+                        return Ok(Ok(gathered));
+                    }
+                    Fate::Waits(needed) => return wait(needed, first),
                 },
                 Err(Failure::Bad(bad)) => {
                     if !unreadable {
@@ -148,14 +159,19 @@ impl<'a> Gathering<'a> {
                     unreadable = true;
                     letter = Some((bad.reason.name(), bad.to_string()));
                 }
-                Err(Failure::Needs(needed)) => return Ok(Err(needed)),
+                Err(Failure::Needs(needed)) => return wait(needed, first),
             }
             first = false;
+            rows += 1;
+            if rows % ROWS_AT_ONCE == 0 {
+                self.relieve()?;
+            }
             match decoder.more(topic) {
-                Some(more) => decoded = more.map_err(Failure::Bad),
+                Some(more) => decoded = more,
                 None => break,
             }
         }
+        decoder.done();
         if let Some((label, reason)) = letter {
             self.metrics.dead_letters.with_label_values(&[label]).inc();
             handed_on |= self.open.take_letter(
@@ -171,26 +187,36 @@ impl<'a> Gathering<'a> {
 
     /// Decides about all rows of a record that may have several, before any of them is taken: it is offered again as a whole.
     fn decide_all(&mut self, decoder: &mut Decoder, topic: &str) -> Result<(), Needed> {
-        if self.making.tables.is_none() || !decoder.may_have_more() {
+        if self.making.tables.is_none() || !decoder.may_have_more(self.record) {
             return Ok(());
         }
         let mut first = true;
-        let mut decoded = decoder.decode(topic, self.record).ok().map(Ok);
+        let mut decoded = Some(decoder.decode(topic, self.record));
         while let Some(more) = decoded {
-            if let Ok(row) = more {
-                match self.way(&row) {
+            match more {
+                Ok(row) => match self.way(&row) {
                     // The whole record is.
                     Way::Late { .. } if first => return Ok(()),
                     Way::Late { .. } | Way::Target { .. } => {
                         self.open.decide(&row, &self.making)?;
                     }
                     Way::Dropped(_) => {}
-                }
+                },
+                Err(Failure::Needs(needed)) => return Err(needed),
+                Err(Failure::Bad(_)) => {}
             }
             first = false;
             decoded = decoder.more(topic);
         }
         Ok(())
+    }
+
+    /// Hands on what the builders hold of a record with very many rows: nobody else can before it is taken.
+    fn relieve(&mut self) -> Result<(), TargetError> {
+        match self.open.memory() {
+            (building, _) if building > self.most => self.open.shrink(),
+            _ => Ok(()),
+        }
     }
 
     fn opened_ms(&self) -> i64 {
@@ -234,7 +260,9 @@ impl<'a> Gathering<'a> {
         bytes: &mut usize,
     ) -> Result<Fate, TargetError> {
         let refused = self.refused;
-        if let Some(reason) = refused.reason(self.from, row.project(), row.collection()) {
+        if !refused.is_empty()
+            && let Some(reason) = refused.reason(self.ledger.end(), row.project(), row.collection())
+        {
             let reason = format!("target_rejected: {reason}");
             return Ok(Fate::Letter("target_rejected", reason));
         }
@@ -256,11 +284,27 @@ impl<'a> Gathering<'a> {
             return Ok(Fate::Taken(false));
         }
         let bytes = std::mem::take(bytes);
-        let handed_on = self
-            .open
-            .take_row(row, table, bytes, self.now, &self.making)?;
+        let handed_on =
+            self.open
+                .take_row(row, self.record, table, bytes, self.now, &self.making)?;
         Ok(Fate::Taken(handed_on))
     }
+}
+
+/// A record must be offered again. If rows of it were taken the span must be read again, too: all was at hand a moment ago, so that happens only
+/// to objects that are too large to be held.
+fn wait(needed: Needed, first: bool) -> Result<Result<Gathered, Needed>, TargetError> {
+    if first {
+        return Ok(Err(needed));
+    }
+    let why = match needed.state {
+        NotYet::Asked => "it was asked for again".into(),
+        NotYet::Failed(why) | NotYet::Refused(why) => why,
+    };
+    let what = needed.what;
+    Err(TargetError::Unavailable(format!(
+        "{what} was there and is not any more: {why}"
+    )))
 }
 
 /// Whether the time lies on a later day than that on which the span was opened, and which has begun.

@@ -120,6 +120,8 @@ pub(super) struct Flow {
     /// When the last record was taken.
     pub(super) last_taken: Duration,
     pub(super) paused: bool,
+    /// That the partition is closed and everything in it was offered, and what goes on in its place.
+    pub(super) ended: Option<Vec<Partition>>,
 }
 
 impl Flow {
@@ -147,13 +149,14 @@ impl Flow {
             refused: Refused::default(),
             trouble: None,
             offered: start,
-            backoff: Backoff::new(start.offset().unsigned_abs()),
+            backoff: Backoff::new(start.stamp()),
             hold_until: None,
             stopped: None,
             unanswered: None,
             end,
             last_taken: tools.clock.now(),
             paused: false,
+            ended: None,
             historical: (tools.historical.as_ref()).is_some_and(|h| h.topic == partition.topic()),
             partition,
         }
@@ -164,7 +167,9 @@ impl Flow {
         if self.is_deaf() || record.position < self.next {
             return;
         }
-        self.offered = self.offered.max(record.position.next());
+        if self.offered <= record.position {
+            self.offered.go_behind(&record.position);
+        }
         tools.taken.records += 1;
         tools.taken.bytes += record.bytes();
         if let Err(error) = self.try_take(record, tools, now) {
@@ -192,7 +197,7 @@ impl Flow {
         if gathered == Gathered::Waits {
             return Ok(());
         }
-        self.next = record.position.next();
+        self.next.go_behind(&record.position);
         self.last_taken = now;
         self.seal_bound(self.next, tools)?;
         // Only what was handed on tells how large the output has become.

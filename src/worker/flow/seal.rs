@@ -54,6 +54,14 @@ impl Flow {
         reached: Position,
         tools: &mut Tools,
     ) -> Result<(), TargetError> {
+        match self.is_bound() {
+            true => self.seal_reached(reached, tools),
+            false => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn seal_reached(&mut self, reached: Position, tools: &mut Tools) -> Result<(), TargetError> {
         while let Some(bound) = self.ledger.bound().filter(|bound| bound.to <= reached) {
             self.seal_at(bound.to, Reason::Replay, tools)?;
         }
@@ -62,7 +70,7 @@ impl Flow {
 
     /// Whether the span that grows may end only where a plan says.
     pub(in crate::worker) fn is_bound(&self) -> bool {
-        self.ledger.bound().is_some()
+        self.ledger.is_bound()
     }
 
     /// Where a plan says that the span that grows must end.
@@ -273,7 +281,7 @@ impl Flow {
 
     /// The target has made a span durable. `false` if nobody waits for it.
     pub(in crate::worker) fn durable(&mut self, id: SpanId) -> bool {
-        self.backoff = Backoff::new(self.next.offset().unsigned_abs());
+        self.backoff = Backoff::new(self.next.stamp());
         let known = self.in_flight.remove(&id).is_some() && self.ledger.durable(id);
         self.refused.forget_before(self.ledger.checkpoint());
         known

@@ -2,7 +2,9 @@
 
 mod catalog;
 mod expectations;
+mod kinesis;
 mod plans;
+mod pointers;
 mod revision;
 mod routing;
 mod script;
@@ -61,6 +63,8 @@ fn columns() -> ColumnSettings {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        key_field: None,
+        arrival_field: None,
         zone: Zone::UTC,
         objects: Objects::Map,
     }
@@ -462,7 +466,7 @@ fn a_misconfigured_target_stops_the_worker_and_names_the_partition() {
 #[test]
 fn the_end_is_reached_over_a_gap_that_no_record_fills() {
     let partition = Partition::new("t", 0);
-    let wanted = [(partition, Position::at(8))].into();
+    let wanted = [(partition, Some(Position::at(8)))].into();
     let mut bench = Bench::with(policy(), 1 << 30, Some(Ends::new(wanted, 1)));
     let ends = bench.worker.ends.clone().unwrap();
     bench.source.produce(0, events("a", 5));

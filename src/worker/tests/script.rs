@@ -48,6 +48,8 @@ pub(super) struct Stream {
     /// The next so many commits fail.
     pub(super) refuse_commits: u32,
     pub(super) gaps: BTreeMap<Slot, i64>,
+    /// The key of all records.
+    pub(super) key: Option<&'static [u8]>,
 }
 
 /// Both ends of a [`Stream`].
@@ -84,16 +86,17 @@ impl TestSource {
         let partition = Partition::new("t", i32::try_from(slot).unwrap());
         stream.next.insert(Slot(slot), start.max(oldest));
         stream.paused.insert(Slot(slot), false);
-        stream.events.push_back(Event::Assigned(Assigned {
+        stream.events.push_back(Event::Assigned(Box::new(Assigned {
             slot: Slot(slot),
             partition,
             checkpoint: Checkpoint {
                 position: Position::at(start),
+                reach: None,
                 note: note.to_owned(),
             },
-            oldest: Position::at(oldest),
-            end: Position::at(i64::MAX),
-        }));
+            oldest: Some(Position::at(oldest)),
+            end: None,
+        })));
         stream.events.push_back(Event::Joined);
     }
 
@@ -178,7 +181,7 @@ impl Source for TestSource {
                 let record = Record {
                     position: Position::at(*offset),
                     timestamp: Some(*offset),
-                    key: None,
+                    key: stream.key,
                     payload: Some(payload.as_bytes()),
                     schema: None,
                     origin: None,

@@ -14,10 +14,12 @@ pub mod text;
 
 mod error;
 mod inserter;
+mod sequence;
 mod span;
 mod table;
 
 pub use error::TargetError;
 pub use inserter::{Committed, Inserter, Staged, Target};
-pub use span::{Partition, Position, Span, SpanStart};
+pub use sequence::{NotASequence, Sequence};
+pub use span::{NotAPartition, NotAPosition, Partition, PartitionId, Position, Span, SpanStart};
 pub use table::{Table, dead_letters};

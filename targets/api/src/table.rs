@@ -64,7 +64,7 @@ pub mod dead_letters {
     /// The name dead letters go by in a target.
     pub const NAME: &str = "_dead_letters";
 
-    /// The columns of a dead letter, in this order:
+    /// The columns of a dead letter of a Kafka topic, in this order:
     ///
     /// | column | type | |
     /// |---|---|---|
@@ -90,6 +90,30 @@ pub mod dead_letters {
                 Field::new("payload", DataType::Binary, true),
                 Field::new("reason", DataType::Utf8, false),
             ]))
+        });
+        SCHEMA.clone()
+    }
+
+    /// The columns of a dead letter of a Kinesis stream: `stream`, `shard`, `sequence` and `sub_sequence` instead of topic, partition and
+    /// offset, then the same.
+    ///
+    /// | column | type | |
+    /// |---|---|---|
+    /// | `stream`, `shard` | Utf8 | |
+    /// | `sequence` | Utf8 | the record's sequence number, in decimal |
+    /// | `sub_sequence` | Int64 | its number within an aggregated record, or 0 |
+    /// | `timestamp` | Timestamp(ms, UTC), null if the service gave none | when it arrived |
+    /// | `key` | Binary | the partition key |
+    pub fn shard_schema() -> SchemaRef {
+        static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+            let mut fields = vec![
+                Arc::new(Field::new("stream", DataType::Utf8, false)),
+                Arc::new(Field::new("shard", DataType::Utf8, false)),
+                Arc::new(Field::new("sequence", DataType::Utf8, false)),
+                Arc::new(Field::new("sub_sequence", DataType::Int64, false)),
+            ];
+            fields.extend(schema().fields().iter().skip(3).cloned());
+            Arc::new(Schema::new(fields))
         });
         SCHEMA.clone()
     }

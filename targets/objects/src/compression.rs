@@ -28,6 +28,13 @@ impl Compression {
     /// All there are.
     pub const ALL: [Self; 3] = [Self::Gzip, Self::Zstd, Self::None];
 
+    /// The ways whose files say so by how they end.
+    pub fn with_ending() -> impl Iterator<Item = Self> {
+        Self::ALL
+            .into_iter()
+            .filter(|compression| !compression.ending().is_empty())
+    }
+
     /// What it is called in settings: `gzip`, `zstd` or `none`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,8 +72,7 @@ impl Compression {
 
     /// `name` without the ending of a compressed file, if it has one.
     pub(crate) fn strip_ending(name: &str) -> &str {
-        let mut endings = [Self::Gzip, Self::Zstd].into_iter();
-        endings
+        Self::with_ending()
             .find_map(|compression| name.strip_suffix(compression.ending()))
             .unwrap_or(name)
     }
@@ -106,14 +112,16 @@ impl Codec {
         }
     }
 
-    /// A piece of an object; `first` says that none comes before it.
-    pub(crate) fn piece(self, text: &[u8], first: bool) -> Result<Bytes, TargetError> {
+    /// What text becomes as a piece of an object; nothing if it stays as it is. `first` says that no piece comes before it.
+    pub(crate) fn piece(self, text: &[u8], first: bool) -> Result<Option<Bytes>, TargetError> {
         match self.compression {
-            Compression::Gzip => Ok(gzip::blocks(text, self.level)),
-            Compression::Zstd => zstd::blocks(text, self.level, first).map_err(|error| {
-                TargetError::Misconfigured(format!("the compressor does not work: {error}"))
-            }),
-            Compression::None => Ok(Bytes::copy_from_slice(text)),
+            Compression::Gzip => Ok(Some(gzip::blocks(text, self.level))),
+            Compression::Zstd => zstd::blocks(text, self.level, first)
+                .map(Some)
+                .map_err(|error| {
+                    TargetError::Misconfigured(format!("the compressor does not work: {error}"))
+                }),
+            Compression::None => Ok(None),
         }
     }
 }

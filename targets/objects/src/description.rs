@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use alluvium_target::{Partition, Position, Span};
+use alluvium_target::{Partition, Span};
 
 use crate::{ContentHash, Contents};
 
@@ -69,7 +69,7 @@ impl Description {
         } = &self.span;
         vec![
             (TOPIC, to_ascii(partition.topic())),
-            (PARTITION, partition.number().to_string()),
+            (PARTITION, partition.id().to_string()),
             (FROM, from.to_string()),
             (TO, to.to_string()),
             (OPENED, self.opened_ms.to_string()),
@@ -90,9 +90,9 @@ impl Description {
         let topic = from_ascii(topic).ok_or_else(|| bad(TOPIC, topic))?;
         Ok(Self {
             span: Span {
-                partition: Partition::new(topic, value(metadata, PARTITION)?),
-                from: Position::at(value(metadata, FROM)?),
-                to: Position::at(value(metadata, TO)?),
+                partition: Partition::of(topic, value(metadata, PARTITION)?),
+                from: value(metadata, FROM)?,
+                to: value(metadata, TO)?,
             },
             opened_ms: value(metadata, OPENED)?,
             rows: value(metadata, ROWS)?,
@@ -193,6 +193,7 @@ fn from_ascii(ascii: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use alluvium_target::Position;
     use proptest::prelude::*;
 
     use super::*;

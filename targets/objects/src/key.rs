@@ -13,7 +13,7 @@ use crate::{Compression, LineLayout};
 mod name;
 mod read;
 
-pub use read::{KeyParts, read_dead_letters_key};
+pub use read::{KeyParts, Numbers, read_dead_letters_key};
 
 /// S3's limit for a key, in bytes of UTF-8.
 const MAX_KEY: usize = 1024;
@@ -251,9 +251,9 @@ pub(crate) fn dead_letters_key(span: &Span, compression: Compression) -> String 
     let mut key = format!("{}/", dead_letters::NAME);
     name::encode(span.partition.topic(), dead_letters::NAME, &mut key);
     let suffix = compression.ending();
-    let (number, from, to) = (span.partition.number(), span.from, span.to);
+    let (id, from, to) = (span.partition.id(), span.from, span.to);
     // Writing to a string cannot fail.
-    let _ = write!(key, "-{number}-{from}-{to}.ndjson{suffix}");
+    let _ = write!(key, "-{id}-{from}-{to}.ndjson{suffix}");
     key
 }
 
@@ -262,7 +262,7 @@ fn push_value(field: Field, table: &Table, span: &Span, key: &mut String) {
         Field::Project => return name::encode(table.project(), dead_letters::NAME, key),
         Field::Collection => return name::encode(table.collection(), dead_letters::NAME, key),
         Field::Topic => return name::encode(span.partition.topic(), dead_letters::NAME, key),
-        Field::Partition => write!(key, "{}", span.partition.number()),
+        Field::Partition => write!(key, "{}", span.partition.id()),
         Field::From => write!(key, "{}", span.from),
         Field::To => write!(key, "{}", span.to),
     };

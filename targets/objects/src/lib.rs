@@ -29,7 +29,7 @@ pub use compression::Compression;
 pub use content::{ContentHash, NotAContentHash};
 pub use description::{Description, DescriptionError};
 pub use examine::{Contents, ExamineError, examine};
-pub use key::{KeyError, KeyParts, KeyTemplate, read_dead_letters_key};
+pub use key::{KeyError, KeyParts, KeyTemplate, Numbers, read_dead_letters_key};
 pub use line::{LineLayout, timestamp_text};
 pub use store::{Body, Created, Found, Listed, Object, Store};
 pub use target::{ObjectSettings, ObjectTarget};

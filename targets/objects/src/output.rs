@@ -1,5 +1,7 @@
 //! One object in the making: lines at first, compressed pieces as they grow.
 
+use std::mem;
+
 use alluvium_target::{Table, TargetError};
 use bytes::Bytes;
 
@@ -10,6 +12,9 @@ use crate::{Compression, ContentHash};
 /// Text is compressed in pieces of about this many bytes, cut between lines. Events in one piece would be
 /// 1% smaller at level 1 and 3% at level 6; pieces of 16 KiB would be larger by a sixth and a third.
 pub(crate) const PIECE: usize = 240 * 1024;
+
+/// Room for a piece and a line that goes beyond it.
+const ROOM: usize = PIECE + 8 * 1024;
 
 /// Less text than this stays as it is when memory is short: compressed so early, it would gain little
 /// then and cost size for good.
@@ -67,6 +72,7 @@ impl Output {
             }
             if self.text.len() >= PIECE {
                 self.cut()?;
+                self.text.reserve_exact(ROOM);
             }
         }
         self.rows += rows as u64;
@@ -119,10 +125,17 @@ impl Output {
         if self.text.is_empty() {
             return Ok(());
         }
-        let piece = self.codec.piece(&self.text, self.pieces.is_empty())?;
+        let made = self.codec.piece(&self.text, self.pieces.is_empty())?;
         self.raw += self.text.len() as u64;
         self.checksum.update(&self.text);
-        self.text.clear();
+        let piece = match made {
+            Some(piece) => {
+                self.text.clear();
+                piece
+            }
+            // No larger than its text, which is all that is counted of it.
+            None => Bytes::from(mem::take(&mut self.text).into_boxed_slice()),
+        };
         self.stored += piece.len() as u64;
         self.pieces.push(piece);
         Ok(())

@@ -63,11 +63,12 @@ impl Compressor {
         }
     }
 
-    /// Makes one piece of the object, and adds its text to the object's checksum if its format has one.
+    /// Makes one piece of the object, and adds its text to the object's checksum if its format has one. Nothing if the text is the
+    /// piece.
     ///
     /// # Errors
     /// [`TargetError::Misconfigured`] if the compressor does not work.
-    pub fn piece(&mut self, text: &[u8]) -> Result<Bytes, TargetError> {
+    pub fn piece(&mut self, text: &[u8]) -> Result<Option<Bytes>, TargetError> {
         self.checksum.update(text);
         self.codec
             .piece(text, std::mem::replace(&mut self.first, false))
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(text, b"{\"a\":1}\n{\"a\":2}\n");
 
         let mut compressor = Compressor::new(&settings);
-        let piece = compressor.piece(&text).unwrap();
+        let piece = compressor.piece(&text).unwrap().unwrap();
         let (header, trailer) = compressor.checksum.frame(text.len() as u64).unwrap();
         let member = [header, piece, trailer].concat();
         let mut read = Vec::new();

@@ -1,10 +1,12 @@
-// Prints files, lines and bytes of all .gz files below a directory, or of those with another ending, which are not
-// compressed, as Node reads them: as a stream.
+// Prints files, lines and bytes of all files below a directory that have an ending, as Node reads them: as a stream, unpacked if
+// the ending is .gz or .zst.
 
 const fs = require("node:fs");
 const path = require("node:path");
 const zlib = require("node:zlib");
 const { pipeline } = require("node:stream/promises");
+
+const unpack = { ".gz": zlib.createGunzip, ".zst": zlib.createZstdDecompress };
 
 async function main(root, ending) {
   const names = fs.readdirSync(root, { recursive: true }).filter((name) => name.endsWith(ending));
@@ -18,7 +20,7 @@ async function main(root, ending) {
   };
   for (const name of names) {
     const file = fs.createReadStream(path.join(root, name));
-    await (ending === ".gz" ? pipeline(file, zlib.createGunzip(), count) : pipeline(file, count));
+    await (unpack[ending] ? pipeline(file, unpack[ending](), count) : pipeline(file, count));
   }
   console.log(names.length, lines, bytes);
 }

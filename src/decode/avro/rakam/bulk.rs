@@ -77,6 +77,12 @@ struct Group {
 /// and the records.
 pub struct Bulk<'d, R> {
     decoder: &'d mut RakamDecoder,
+    reading: Reading<R>,
+}
+
+/// How far a bulk object was read.
+#[derive(Debug)]
+pub(super) struct Reading<R> {
     source: R,
     bytes: Vec<u8>,
     /// Where reading stands in `bytes`.
@@ -94,8 +100,27 @@ pub struct Bulk<'d, R> {
 
 impl<'d, R: io::Read> Bulk<'d, R> {
     pub(super) fn new(decoder: &'d mut RakamDecoder, source: R) -> Self {
+        let reading = Reading::new(source);
+        Self { decoder, reading }
+    }
+
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// What ends the reading before the object's end.
+    pub fn next_row(&mut self) -> Option<Result<Row<'_>, BulkError>> {
+        if let Err(error) = self.reading.next(self.decoder)? {
+            return Some(Err(error));
+        }
+        let at = self.reading.passed + self.reading.at as u64;
+        Some(self.decoder.row().map_err(|bad| BulkError::Bad { bad, at }))
+    }
+}
+
+impl<R: io::Read> Reading<R> {
+    /// Nothing is read yet.
+    pub(super) fn new(source: R) -> Self {
         Self {
-            decoder,
             source,
             bytes: Vec::new(),
             at: 0,
@@ -108,40 +133,33 @@ impl<'d, R: io::Read> Bulk<'d, R> {
         }
     }
 
-    /// The next row; `None` at the end.
+    /// Goes on to the next row, which is in the decoder's buffer then; `None` at the end.
     ///
     /// # Errors
     /// What ends the reading before the object's end.
-    pub fn next_row(&mut self) -> Option<Result<Row<'_>, BulkError>> {
+    pub(super) fn next(&mut self, decoder: &mut RakamDecoder) -> Option<Result<(), BulkError>> {
         if self.done {
             return None;
         }
-        match self.step() {
-            Ok(true) => {}
-            Ok(false) => {
-                self.done = true;
-                return None;
-            }
-            Err(error) => {
-                self.done = true;
-                return Some(Err(error));
-            }
+        let step = self.step(decoder);
+        self.done = !matches!(step, Ok(true));
+        match step {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
         }
-        let at = self.passed + self.at as u64;
-        Some(self.decoder.row().map_err(|bad| BulkError::Bad { bad, at }))
     }
 
-    /// Goes on to the next row.
-    fn step(&mut self) -> Result<bool, BulkError> {
+    fn step(&mut self, decoder: &mut RakamDecoder) -> Result<bool, BulkError> {
         if self.project.is_none() {
-            self.project = Some(self.part(|_, cursor| Ok(cursor.text()?.to_owned()))?);
+            self.project = Some(self.part(decoder, |_, cursor| Ok(cursor.text()?.to_owned()))?);
         }
         while self.group.is_none_or(|group| group.left == 0) {
             if self.ended()? {
                 return Ok(false);
             }
             let project = self.project.clone().unwrap_or_default();
-            let group = self.part(|decoder, cursor| {
+            let group = self.part(decoder, |decoder, cursor| {
                 let collection = cursor.text()?;
                 let (columns, records) = (cursor.int()?, cursor.int()?);
                 decoder.scratch.address(&project, collection)?;
@@ -163,7 +181,9 @@ impl<'d, R: io::Read> Bulk<'d, R> {
         };
         group.left -= 1;
         let columns = group.columns;
-        self.part(|decoder, cursor| decoder.body(cursor, Extent::First(columns), 0))?;
+        self.part(decoder, |decoder, cursor| {
+            decoder.body(cursor, Extent::First(columns), 0)
+        })?;
         Ok(true)
     }
 
@@ -187,11 +207,12 @@ impl<'d, R: io::Read> Bulk<'d, R> {
     /// Reads a part of the object, with as many bytes as that takes.
     fn part<T>(
         &mut self,
+        decoder: &mut RakamDecoder,
         mut read: impl FnMut(&mut RakamDecoder, &mut Cursor<'_>) -> Result<T, Broken>,
     ) -> Result<T, BulkError> {
         loop {
             let mut cursor = Cursor::new(&self.bytes, self.at);
-            let broken = match read(self.decoder, &mut cursor) {
+            let broken = match read(decoder, &mut cursor) {
                 Ok(part) => {
                     self.at = cursor.at();
                     return Ok(part);
@@ -200,7 +221,7 @@ impl<'d, R: io::Read> Bulk<'d, R> {
             };
             let truncated =
                 matches!(&broken, Broken::Fault(fault) if fault.what == What::Truncated);
-            let large = self.bytes.len() - self.at > self.decoder.settings.max_bytes;
+            let large = self.bytes.len() - self.at > decoder.settings.max_bytes;
             if truncated && !self.whole && !large {
                 self.fill()?;
                 continue;

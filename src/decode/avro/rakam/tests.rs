@@ -34,6 +34,7 @@ impl Columns for Known {
 
 fn decoder(known: Known) -> RakamDecoder {
     RakamDecoder::new(RakamSettings {
+        carrier: Carrier::Kafka,
         columns: Arc::new(known),
         checkpoint: "_shard_time".into(),
         max_bytes: 1 << 20,
@@ -307,6 +308,7 @@ fn a_table_that_got_a_column_is_read_with_it_at_once() {
     }
     let known = Arc::new(Growing((0, Vec::new()).into()));
     let mut decoder = RakamDecoder::new(RakamSettings {
+        carrier: Carrier::Kafka,
         columns: known.clone(),
         checkpoint: "".into(),
         max_bytes: 99,

@@ -1,5 +1,6 @@
 //! The Apache Avro project's shared vectors: what every implementation must read, and refuse, alike.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::oracle::theirs;

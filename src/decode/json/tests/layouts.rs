@@ -259,5 +259,6 @@ fn reasons_have_the_names_they_are_counted_by() {
     let names: Vec<_> = Reason::ALL.into_iter().map(Reason::name).collect();
     let json = ["not_json", "wrong_layout", "no_table", "too_large"];
     let avro = ["not_avro", "unknown_schema", "unusable_schema"];
-    assert_eq!(names, [&json[..], &avro].concat());
+    let kinesis = ["no_object"];
+    assert_eq!(names, [&json[..], &avro, &kinesis].concat());
 }

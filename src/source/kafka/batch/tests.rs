@@ -68,7 +68,7 @@ fn list(from: i64) -> TopicPartitionList {
 }
 
 fn following(consumer: &Arc<BaseConsumer>) -> Messages<DefaultConsumerContext> {
-    let mut messages = Messages::of(consumer).unwrap();
+    let mut messages = Messages::of(consumer, &Arc::default()).unwrap();
     for partition in partitions() {
         messages.follow(&partition);
     }
@@ -198,15 +198,15 @@ fn who_waits_can_be_woken_and_who_comes_later_does_not_wait() {
     let broker = Broker::with(0);
     let consumer = broker.consumer();
     let mut messages = following(&consumer);
-    let queue = messages.queue().clone();
+    let bell = messages.bell.clone();
     let start = std::time::Instant::now();
     let waker = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
-        queue.wake();
+        bell.ring();
     });
     assert!(!messages.fill(PATIENCE, 10));
     waker.join().unwrap();
-    messages.queue().wake();
+    messages.bell.ring();
     assert!(!messages.fill(PATIENCE, 10));
     assert!(start.elapsed() < PATIENCE);
 }

@@ -17,6 +17,7 @@ const RECORDS: i64 = 300;
 struct Reading {
     source: KafkaSource,
     slots: BTreeMap<i32, Slot>,
+    settings: KafkaSettings,
     _cluster: MockCluster<'static, DefaultProducerContext>,
 }
 
@@ -52,22 +53,34 @@ impl Reading {
             client: BTreeMap::new(),
         };
         let mut reading = Self {
-            source: KafkaSource::join(settings, 0, Metrics::new().unwrap()).unwrap(),
+            source: member(&settings),
             slots: BTreeMap::new(),
+            settings,
             _cluster: cluster,
         };
         let start = Instant::now();
         while reading.slots.len() < 2 {
             assert!(start.elapsed() < PATIENCE, "nothing is assigned");
-            reading.turn(1, |_, _| panic!("a record before its partition was told"));
+            // Whatever comes ends the wait, as long as nothing is assigned, too.
+            reading.turn_within(PATIENCE, 1, |_, _| {
+                panic!("a record before its partition was told")
+            });
         }
         reading
     }
 
     /// One poll of at most `max` records.
-    fn turn(&mut self, max: usize, mut take: impl FnMut(i32, i64) -> ControlFlow<()>) {
+    fn turn(&mut self, max: usize, take: impl FnMut(i32, i64) -> ControlFlow<()>) {
+        self.turn_within(Duration::from_millis(100), max, take);
+    }
+
+    fn turn_within(
+        &mut self,
+        wait: Duration,
+        max: usize,
+        mut take: impl FnMut(i32, i64) -> ControlFlow<()>,
+    ) {
         let numbers: BTreeMap<_, _> = self.slots.iter().map(|(n, slot)| (*slot, *n)).collect();
-        let wait = Duration::from_millis(100);
         let polled = self.source.poll(wait, max, &mut |slot, record| {
             let offset = record.position.offset();
             assert_eq!(record.payload, Some(offset.to_string().as_bytes()));
@@ -101,6 +114,10 @@ impl Reading {
         }
         found
     }
+}
+
+fn member(settings: &KafkaSettings) -> KafkaSource {
+    KafkaSource::join(settings.clone(), 0, Metrics::new().unwrap()).unwrap()
 }
 
 fn everything() -> BTreeMap<i32, Vec<i64>> {
@@ -164,6 +181,25 @@ fn a_rewound_partition_goes_on_where_it_was_told_to() {
     let all: usize = 600 - 20 + offsets.len() - offsets.len() / 2;
     let behind = reading.take(all, 64);
     assert_eq!(behind[&number], (to..RECORDS).collect::<Vec<_>>());
+}
+
+/// It comes another way than they do.
+#[test]
+fn a_rebalance_ends_the_wait_for_messages() {
+    let mut reading = Reading::new();
+    reading.take(600, 1000);
+    let start = Instant::now();
+    let other = member(&reading.settings);
+    let mut revoking = false;
+    while !revoking {
+        let polled = reading.source.poll(PATIENCE, 1000, &mut |_, record| {
+            panic!("a record at {}", record.position)
+        });
+        let mut events = polled.unwrap().into_iter();
+        revoking = events.any(|event| matches!(event, Event::Revoking(_)));
+        assert!(start.elapsed() < PATIENCE, "heard too late, or never");
+    }
+    other.close();
 }
 
 /// A poll may take messages from librdkafka while it cannot be told yet to go elsewhere, and be broken off before it looks at them.

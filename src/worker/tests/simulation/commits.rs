@@ -192,7 +192,7 @@ struct Text<'a>(&'a [(usize, Checkpoint)]);
 
 impl std::fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (partition, Checkpoint { position, note }) in self.0 {
+        for (partition, Checkpoint { position, note, .. }) in self.0 {
             let plan = note.lines().next().unwrap_or_default();
             let plan = plan.rsplit(' ').next().unwrap_or_default();
             write!(f, " {partition}:{position} [{plan}]")?;

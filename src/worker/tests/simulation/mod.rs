@@ -23,7 +23,7 @@ mod history;
 mod log;
 mod mutants;
 mod process;
-mod random;
+pub(super) mod random;
 mod rows;
 mod settings;
 mod source;

@@ -89,8 +89,12 @@ impl Process {
             world.note(format_args!("p{number} starts: {policy:?}"));
             let ends = world.settings.until_end.then(|| {
                 let number = |log: &Log| i32::try_from(log.partition).unwrap();
-                let end =
-                    |log: &Arc<Log>| (Partition::new("t", number(log)), Position::at(log.high()));
+                let end = |log: &Arc<Log>| {
+                    (
+                        Partition::new("t", number(log)),
+                        Some(Position::at(log.high())),
+                    )
+                };
                 Arc::new(Ends::new(world.logs.iter().map(end).collect(), 1))
             });
             (
@@ -261,6 +265,8 @@ fn shape(target: Arc<SimTarget>) -> Shape {
         time_field: "_time".into(),
         user_field: "_user".into(),
         user_type: UserType::String,
+        key_field: None,
+        arrival_field: None,
         zone: Zone::UTC,
         objects: Objects::Map,
     };

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 /// A small generator (splitmix64): what matters is that it is fixed, not that it is good.
-pub(super) struct Random(u64);
+pub(in crate::worker::tests) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::worker::tests) fn new(seed: u64) -> Self {
         let mut random = Self(seed ^ 0x5eed_5eed_5eed_5eed);
         random.next();
         random
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::worker::tests) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,25 +21,25 @@ impl Random {
     }
 
     /// From `low` to `high`, both included.
-    pub(super) fn range(&mut self, low: u64, high: u64) -> u64 {
+    pub(in crate::worker::tests) fn range(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 
-    pub(super) fn index(&mut self, length: usize) -> usize {
+    pub(in crate::worker::tests) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.range(0, length as u64 - 1)).unwrap()
     }
 
     /// True so many times in ten thousand.
-    pub(super) fn chance(&mut self, of_ten_thousand: u64) -> bool {
+    pub(in crate::worker::tests) fn chance(&mut self, of_ten_thousand: u64) -> bool {
         self.next() % 10_000 < of_ten_thousand
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(in crate::worker::tests) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.index(of.len())]
     }
 
     /// A duration in milliseconds, both ends included.
-    pub(super) fn ms(&mut self, low: u64, high: u64) -> Duration {
+    pub(in crate::worker::tests) fn ms(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_millis(self.range(low, high))
     }
 }

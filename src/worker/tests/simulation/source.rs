@@ -99,13 +99,13 @@ fn first(found: &Checkpoint) -> &str {
 }
 
 fn assigned(slot: Slot, partition: usize, checkpoint: Checkpoint) -> Event {
-    Event::Assigned(Assigned {
+    Event::Assigned(Box::new(Assigned {
         slot,
         partition: Partition::new("t", i32::try_from(partition).unwrap()),
         checkpoint,
-        oldest: Position::at(0),
-        end: Position::at(i64::MAX),
-    })
+        oldest: Some(Position::at(0)),
+        end: None,
+    }))
 }
 
 impl Source for SimSource {

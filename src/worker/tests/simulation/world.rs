@@ -113,6 +113,7 @@ impl World {
             .collect();
         let nothing = Checkpoint {
             position: Position::at(0),
+            reach: None,
             note: String::new(),
         };
         Self {

@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::huffman;
-use super::tokens::{LENGTHS, NOTHING, SECOND_LITERALS, Tokens, distance_extra};
+use super::tokens::{LENGTHS, NOTHING, Push, SECOND_LITERALS, Tokens, distance_extra};
 
 /// Literals, the end of a block, and 29 codes of lengths; two more have a code but no use.
 const SYMBOLS: usize = 288;
@@ -113,8 +113,24 @@ impl Counts {
     }
 }
 
+/// Writes `text` as blocks: `fill` pushes the tokens of one, from a place in it on, and says where it came to.
+#[inline(always)]
+pub(super) fn write_all(
+    text: &[u8],
+    tokens: &mut Tokens,
+    bits: &mut Bits,
+    mut fill: impl FnMut(usize, &mut Push<'_>) -> usize,
+) {
+    let mut from = 0;
+    while from < text.len() {
+        let to = tokens.fill(|push| fill(from, push));
+        write(&text[from..to], tokens, bits);
+        from = to;
+    }
+}
+
 /// Writes a block of `tokens`, which stand for `text`, and forgets them.
-pub(super) fn write(text: &[u8], tokens: &mut Tokens, bits: &mut Bits) {
+fn write(text: &[u8], tokens: &mut Tokens, bits: &mut Bits) {
     if text.is_empty() {
         return;
     }

@@ -25,12 +25,7 @@ impl<const KEY: u32, const SIZE: usize> Fast<KEY, SIZE> {
 
     pub(super) fn compress(&mut self, text: &[u8], tokens: &mut Tokens, bits: &mut Bits) {
         self.places.fill(0);
-        let mut from = 0;
-        while from < text.len() {
-            let to = tokens.fill(|push| self.fill(text, from, push));
-            block::write(&text[from..to], tokens, bits);
-            from = to;
-        }
+        block::write_all(text, tokens, bits, |from, push| self.fill(text, from, push));
     }
 
     /// Looks for matches from `from` on until there is no more room for tokens. Where it came to.

@@ -19,7 +19,8 @@ fn packed(text: &[u8], compression: Compression) -> Vec<u8> {
     checksum.update(text);
     let mut bytes = Vec::new();
     for piece in text.chunks(100_000) {
-        bytes.extend_from_slice(&codec.piece(piece, bytes.is_empty()).unwrap());
+        let made = codec.piece(piece, bytes.is_empty()).unwrap();
+        bytes.extend_from_slice(made.as_deref().unwrap_or(piece));
     }
     match checksum.frame(text.len() as u64) {
         Some((before, behind)) => [&before[..], &bytes, &behind].concat(),

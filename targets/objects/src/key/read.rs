@@ -3,19 +3,34 @@
 //! The inverse of [`KeyTemplate::key`] for the keys a template makes, and nothing for most others. Names
 //! stay as they are in the key: those that were too long for it cannot be had back.
 
-use alluvium_target::{Position, dead_letters};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use alluvium_target::{PartitionId, Position, dead_letters};
 
 use crate::Compression;
 
 use super::{Field, KeyTemplate, Part, name, segments};
+
+/// What ids of shards begin with.
+const SHARD: &str = "shardId-";
+
+/// What partitions and positions look like in keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// As those of Kafka: numbers.
+    Offsets,
+    /// As those of Kinesis: ids of shards, and sequence numbers with a dot and a number.
+    Sequences,
+}
 
 /// What a key says of its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyParts {
     /// The topic as it stands in the key: compare it with [`KeyTemplate::topic_text`].
     pub topic: String,
-    /// The partition's number.
-    pub partition: i32,
+    /// Which partition of the topic.
+    pub partition: PartitionId,
     /// The first position of the span.
     pub from: Position,
     /// The position right behind the span.
@@ -24,8 +39,8 @@ pub struct KeyParts {
 
 impl KeyTemplate {
     /// Reads a key that this template made. Nothing if it cannot have made it.
-    pub fn read(&self, key: &str) -> Option<KeyParts> {
-        read(&self.parts, key)
+    pub fn read(&self, key: &str, numbers: Numbers) -> Option<KeyParts> {
+        read(&self.parts, key, numbers)
     }
 
     /// The text all keys begin with: what stands before the first placeholder, perhaps nothing.
@@ -45,7 +60,7 @@ impl KeyTemplate {
 }
 
 /// Reads the key of an object of dead letters, compressed or not. Nothing if it is none.
-pub fn read_dead_letters_key(key: &str) -> Option<KeyParts> {
+pub fn read_dead_letters_key(key: &str, numbers: Numbers) -> Option<KeyParts> {
     let text = |text: &str| Part::Text(text.to_owned());
     let parts = [
         Part::Text(format!("{}/", dead_letters::NAME)),
@@ -58,12 +73,15 @@ pub fn read_dead_letters_key(key: &str) -> Option<KeyParts> {
         Part::Field(Field::To),
         text(".ndjson"),
     ];
-    read(&parts, Compression::strip_ending(key))
+    read(&parts, Compression::strip_ending(key), numbers)
 }
 
-fn read(parts: &[Part], key: &str) -> Option<KeyParts> {
+fn read(parts: &[Part], key: &str, numbers: Numbers) -> Option<KeyParts> {
     let segments = segments(parts);
-    let mut values = Values::default();
+    let mut values = Values {
+        numbers,
+        met: Vec::new(),
+    };
     let mut texts = key.split('/');
     for segment in &segments {
         values.read_segment(segment, texts.next()?)?;
@@ -73,15 +91,27 @@ fn read(parts: &[Part], key: &str) -> Option<KeyParts> {
     }
     Some(KeyParts {
         topic: values.of(Field::Topic)?.to_owned(),
-        partition: values.of(Field::Partition)?.parse().ok()?,
-        from: Position::at(values.of(Field::From)?.parse().ok()?),
-        to: Position::at(values.of(Field::To)?.parse().ok()?),
+        partition: as_written(values.of(Field::Partition)?)?,
+        from: as_written(values.of(Field::From)?)?,
+        to: as_written(values.of(Field::To)?)?,
     })
 }
 
+/// A value whose only text this is: numbers are written without sign and in the shortest way.
+fn as_written<T: FromStr + Display>(text: &str) -> Option<T> {
+    let value: T = text.parse().ok()?;
+    (value.to_string() == text).then_some(value)
+}
+
+fn digit(c: char) -> bool {
+    c.is_ascii_digit()
+}
+
 /// The text of each field met.
-#[derive(Default)]
-struct Values<'a>(Vec<(Field, &'a str)>);
+struct Values<'a> {
+    numbers: Numbers,
+    met: Vec<(Field, &'a str)>,
+}
 
 impl<'a> Values<'a> {
     /// Takes a part between slashes to pieces: numbers before the name from the left, those behind it from
@@ -105,9 +135,9 @@ impl<'a> Values<'a> {
             rest = match part {
                 Part::Text(text) => rest.strip_suffix(text.as_str())?,
                 Part::Field(field) => {
-                    let start = rest.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-                    let (before, digits) = rest.split_at_checked(start)?;
-                    self.number(*field, digits)?;
+                    let before = self.before_number(*field, rest)?;
+                    let (before, number) = rest.split_at_checked(before.len())?;
+                    self.put(*field, number)?;
                     before
                 }
             };
@@ -120,9 +150,9 @@ impl<'a> Values<'a> {
                     ""
                 }
                 Part::Field(field) => {
-                    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-                    let (digits, _) = rest.split_at_checked(rest.len() - after.len())?;
-                    self.number(*field, digits)?;
+                    let after = self.behind_number(*field, rest)?;
+                    let (number, _) = rest.split_at_checked(rest.len() - after.len())?;
+                    self.put(*field, number)?;
                     after
                 }
             };
@@ -130,11 +160,24 @@ impl<'a> Values<'a> {
         rest.is_empty().then_some(())
     }
 
-    /// Numbers are written without sign and in the shortest way.
-    fn number(&mut self, field: Field, digits: &'a str) -> Option<()> {
-        let shortest = digits == "0" || (!digits.is_empty() && !digits.starts_with('0'));
-        shortest.then_some(())?;
-        self.put(field, digits)
+    /// What stands before the partition or position at the end of the text.
+    fn before_number<'t>(&self, field: Field, text: &'t str) -> Option<&'t str> {
+        let before = text.trim_end_matches(digit);
+        match (self.numbers, field) {
+            (Numbers::Offsets, _) => Some(before),
+            (Numbers::Sequences, Field::Partition) => before.strip_suffix(SHARD),
+            (Numbers::Sequences, _) => Some(before.strip_suffix('.')?.trim_end_matches(digit)),
+        }
+    }
+
+    /// What stands behind the partition or position at the beginning of the text.
+    fn behind_number<'t>(&self, field: Field, text: &'t str) -> Option<&'t str> {
+        let behind = |text: &'t str| text.trim_start_matches(digit);
+        match (self.numbers, field) {
+            (Numbers::Offsets, _) => Some(behind(text)),
+            (Numbers::Sequences, Field::Partition) => Some(behind(text.strip_prefix(SHARD)?)),
+            (Numbers::Sequences, _) => Some(behind(behind(text).strip_prefix('.')?)),
+        }
     }
 
     fn name(&mut self, field: Field, text: &'a str) -> Option<()> {
@@ -147,14 +190,14 @@ impl<'a> Values<'a> {
         match self.of(field) {
             Some(before) => (before == text).then_some(()),
             None => {
-                self.0.push((field, text));
+                self.met.push((field, text));
                 Some(())
             }
         }
     }
 
     fn of(&self, field: Field) -> Option<&'a str> {
-        let found = self.0.iter().find(|(met, _)| *met == field);
+        let found = self.met.iter().find(|(met, _)| *met == field);
         found.map(|(_, text)| *text)
     }
 }

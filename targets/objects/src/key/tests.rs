@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use alluvium_target::{Partition, Position};
+use alluvium_target::{Partition, PartitionId, Position};
 use proptest::prelude::*;
 
 use super::*;
@@ -198,16 +198,16 @@ fn keys_are_read_back() {
     assert_eq!(template.prefix(), "raw/{1}");
     let parts = |topic: &str| KeyParts {
         topic: topic.to_owned(),
-        partition: 3,
+        partition: PartitionId::Number(3),
         from: Position::at(10),
         to: Position::at(20),
     };
     assert_eq!(
-        template.read("raw/{1}shop/a-b-3-10-20.gz"),
+        template.read("raw/{1}shop/a-b-3-10-20.gz", Numbers::Offsets),
         Some(parts("a-b"))
     );
     assert_eq!(
-        template.read("raw/{1}shop/a-7-3-10-20.gz"),
+        template.read("raw/{1}shop/a-7-3-10-20.gz", Numbers::Offsets),
         Some(parts("a-7"))
     );
     for other in [
@@ -222,19 +222,28 @@ fn keys_are_read_back() {
         "raw/{1}shop/a b-3-10-20.gz",
         "raw/{1}_dead_letters/a-b-3-10-20.gz",
     ] {
-        assert_eq!(template.read(other), None, "{other}");
+        assert_eq!(template.read(other, Numbers::Offsets), None, "{other}");
     }
     // A number that stands there twice is one number.
     let twice = KeyTemplate::parse("{from}/{topic}-{partition}-{from}-{to}5").unwrap();
     assert_eq!(twice.prefix(), "");
-    assert_eq!(twice.read("10/a-b-3-10-205"), Some(parts("a-b")));
-    assert_eq!(twice.read("11/a-b-3-10-205"), None);
     assert_eq!(
-        read_dead_letters_key("_dead_letters/a-b-3-10-20.ndjson"),
+        twice.read("10/a-b-3-10-205", Numbers::Offsets),
         Some(parts("a-b"))
     );
-    assert_eq!(read_dead_letters_key("_dead_letters/a-b-3-10-20"), None);
-    assert_eq!(read_dead_letters_key("shop/a-b-3-10-20.ndjson"), None);
+    assert_eq!(twice.read("11/a-b-3-10-205", Numbers::Offsets), None);
+    assert_eq!(
+        read_dead_letters_key("_dead_letters/a-b-3-10-20.ndjson", Numbers::Offsets),
+        Some(parts("a-b"))
+    );
+    assert_eq!(
+        read_dead_letters_key("_dead_letters/a-b-3-10-20", Numbers::Offsets),
+        None
+    );
+    assert_eq!(
+        read_dead_letters_key("shop/a-b-3-10-20.ndjson", Numbers::Offsets),
+        None
+    );
 }
 
 /// Templates of the accepted kind, some of them far from the default.
@@ -272,13 +281,52 @@ fn source() -> impl Strategy<Value = (Table, Span)> {
         0..30_i32,
         number.clone(),
         number,
+        any::<bool>(),
     )
-        .prop_map(|(project, collection, topic, number, from, to)| {
-            (
-                Table::new(project, collection),
-                span(&topic, number, from, to),
-            )
+        .prop_map(|(project, collection, topic, number, from, to, sharded)| {
+            let span = match sharded {
+                true => of_shard(&topic, number, from, to),
+                false => span(&topic, number, from, to),
+            };
+            (Table::new(project, collection), span)
         })
+}
+
+/// A span of a shard: sequence numbers as short as offsets, which makes them harder to tell apart.
+fn of_shard(stream: &str, number: i32, from: i64, to: i64) -> Span {
+    let place = |number: i64| {
+        let sequence = (number / 3).to_string().parse().unwrap();
+        Position::in_shard(sequence, (number % 3).unsigned_abs())
+    };
+    Span {
+        partition: Partition::shard(stream, u64::from(number.unsigned_abs())),
+        from: place(from),
+        to: place(to),
+    }
+}
+
+fn numbers() -> impl Strategy<Value = Numbers> {
+    prop_oneof![Just(Numbers::Offsets), Just(Numbers::Sequences)]
+}
+
+#[test]
+fn keys_of_shards_say_stream_shard_and_sequence_numbers() {
+    let [from, to] = [
+        "49590338271490256608559692538361571095921575989136588898",
+        "49590338271490256608559692540925702759324208523137515618",
+    ];
+    let span = Span {
+        partition: Partition::shard("clicks", 12),
+        from: Position::in_shard(from.parse().unwrap(), 1),
+        to: Position::in_shard(to.parse().unwrap(), 7),
+    };
+    let key = KeyTemplate::parse(KeyTemplate::default_text(Compression::Gzip))
+        .unwrap()
+        .key(&Table::new("shop", "view"), &span);
+    assert_eq!(
+        key,
+        format!("shop/view/clicks-shardId-000000000012-{from}.1-{to}.7.ndjson.gz")
+    );
 }
 
 proptest! {
@@ -305,28 +353,32 @@ proptest! {
 
     #[test]
     fn every_key_is_read_back((table, span) in source(), template in prop::sample::select(&TEMPLATES[..])) {
+        let numbers = match span.partition.id() {
+            PartitionId::Number(_) => Numbers::Offsets,
+            PartitionId::Shard(_) => Numbers::Sequences,
+        };
         let template = KeyTemplate::parse(template).unwrap();
         let parts = Some(KeyParts {
             topic: KeyTemplate::topic_text(span.partition.topic()),
-            partition: span.partition.number(),
+            partition: span.partition.id(),
             from: span.from,
             to: span.to,
         });
         let key = template.key(&table, &span);
         prop_assert!(key.starts_with(template.prefix()));
-        prop_assert_eq!(&template.read(&key), &parts);
-        prop_assert_eq!(read_dead_letters_key(&key), None);
+        prop_assert_eq!(&template.read(&key, numbers), &parts);
+        prop_assert_eq!(read_dead_letters_key(&key, numbers), None);
         for compression in Compression::ALL {
             let letters = dead_letters_key(&span, compression);
-            prop_assert_eq!(&read_dead_letters_key(&letters), &parts);
-            prop_assert_eq!(template.read(&letters), None);
+            prop_assert_eq!(&read_dead_letters_key(&letters, numbers), &parts);
+            prop_assert_eq!(template.read(&letters, numbers), None);
         }
     }
 
     #[test]
-    fn no_text_makes_reading_panic(key in any::<String>(), template in prop::sample::select(&TEMPLATES[..])) {
-        let _ = KeyTemplate::parse(template).unwrap().read(&key);
-        let _ = read_dead_letters_key(&key);
+    fn no_text_makes_reading_panic(key in any::<String>(), numbers in numbers(), template in prop::sample::select(&TEMPLATES[..])) {
+        let _ = KeyTemplate::parse(template).unwrap().read(&key, numbers);
+        let _ = read_dead_letters_key(&key, numbers);
     }
 
     #[test]

@@ -48,13 +48,13 @@ impl PartSource {
             settings: settings.clone(),
             reader: PartReader::open(settings, &partition, next)?,
             events: vec![
-                Event::Assigned(Assigned {
+                Event::Assigned(Box::new(Assigned {
                     slot: SLOT,
                     partition: partition.clone(),
                     checkpoint,
-                    oldest,
-                    end,
-                }),
+                    oldest: Some(oldest),
+                    end: Some(end),
+                })),
                 Event::Joined,
             ],
             partition,

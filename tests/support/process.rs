@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// User and system time of the process's threads, and of its children that it has waited for.
-pub(crate) fn cpu(id: u32) -> Duration {
+pub fn cpu(id: u32) -> Duration {
     let fields = stat(id);
     let ticks = |index: usize| fields[index].parse::<u64>().expect("a number of ticks");
     // utime, stime, cutime and cstime, in hundredths of a second on every Linux in use.
@@ -11,25 +11,27 @@ pub(crate) fn cpu(id: u32) -> Duration {
 }
 
 /// Whether it has ended and nobody has waited for it yet: its CPU time can still be read.
-pub(crate) fn has_ended(id: u32) -> bool {
+pub fn has_ended(id: u32) -> bool {
     stat(id)[0] == "Z"
 }
 
 /// A size of `/proc/PID/status` in bytes, such as `VmHWM`, the most that was ever resident; none of a process that has ended.
-pub(crate) fn memory(id: u32, name: &str) -> Option<u64> {
+pub fn memory(id: u32, name: &str) -> Option<u64> {
+    Some(number(id, name)? * 1024)
+}
+
+/// A number of `/proc/PID/status` as it stands there.
+pub fn number(id: u32, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let find = |line: &str| {
-        line.strip_prefix(name)?
-            .strip_prefix(':')
-            .map(str::to_owned)
+        let rest = line.strip_prefix(name)?.strip_prefix(':')?;
+        rest.split_whitespace().next()?.parse().ok()
     };
-    let line = status.lines().find_map(find)?;
-    let kilobytes = line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
-    Some(kilobytes * 1024)
+    status.lines().find_map(find)
 }
 
 /// The CPU time of this process so far.
-pub(crate) fn own_cpu() -> Duration {
+pub fn own_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }

@@ -1,0 +1,328 @@
+//! Worlds in which one thing happens.
+
+use std::ops::{ControlFlow, Range};
+use std::time::Duration;
+
+use super::check;
+use super::gate::Gate;
+use super::process::{self, Process};
+use super::world::Services;
+use crate::flush::Policy;
+use crate::mutation::{Mutation, switch};
+use crate::record::Sequence;
+use crate::source::kinesis::lease::{Began, Lease, LeasePosition};
+use crate::source::kinesis::stream::memory::Limits;
+use crate::source::kinesis::stream::shard::{Mode, Settings};
+use crate::source::kinesis::topology::Initial;
+use crate::source::{Event, Source as _};
+
+const SHARD: &str = "shardId-000000000000";
+const SECOND: Duration = Duration::from_secs(1);
+/// Spans are not flushed by age.
+const NEVER: Duration = Duration::from_secs(100_000);
+
+/// A stream of one shard, and the process that reads it.
+struct Story {
+    services: Services,
+    process: Option<Process>,
+    names: usize,
+    written: u64,
+}
+
+impl Story {
+    fn new(initial: Initial) -> Self {
+        Self {
+            services: Services::new(1, Limits::default(), initial),
+            process: None,
+            names: 0,
+            written: 0,
+        }
+    }
+
+    /// Writes so many records, and returns where each is.
+    fn put(&mut self, count: u64) -> Vec<Sequence> {
+        let runtime = self.services.runtime.clone();
+        let _inside = runtime.enter();
+        let numbers = self.written..self.written + count;
+        self.written += count;
+        let put = |number| {
+            let data = format!(r#"{{"c":"t","n":{number}}}"#);
+            self.services.stream.put(0, "k", data.as_bytes()).1
+        };
+        numbers.map(put).collect()
+    }
+
+    fn start(&mut self, max_span_age: Duration) {
+        self.names += 1;
+        let policy = Policy {
+            max_span_age,
+            max_batch_age: Duration::from_secs(5),
+            max_output: 1 << 40,
+            batch_rows: 100,
+            batch_bytes: 1 << 20,
+            max_in_flight: 3,
+        };
+        let process = Process::start(self.names, &self.services, Mode::Polling, policy);
+        self.process = Some(process);
+    }
+
+    fn kill(&mut self) {
+        self.process.take().unwrap().kill();
+    }
+
+    /// Lets time pass.
+    fn turn(&mut self, time: Duration) {
+        let runtime = self.services.runtime.clone();
+        let _inside = runtime.enter();
+        let end = tokio::time::Instant::now() + time;
+        while tokio::time::Instant::now() < end {
+            match &mut self.process {
+                Some(process) => assert!(!process.step().unwrap()),
+                None => runtime.block_on(tokio::time::sleep(SECOND)),
+            }
+        }
+    }
+
+    /// The numbers of the records that are in the target.
+    fn rows(&self) -> Vec<u64> {
+        check::each_once(&self.services).unwrap();
+        check::rows(&self.services).into_keys().collect()
+    }
+
+    fn lease(&self) -> Lease {
+        let rows = self.services.leases.rows();
+        rows.into_iter().find(|row| row.key == SHARD).unwrap()
+    }
+
+    /// Why the shard is stopped, if it is.
+    fn stopped(&self) -> Option<String> {
+        let worker = self.process.as_ref()?.worker.as_ref()?;
+        let mut flows = worker.flows.values();
+        flows.find_map(|flow| flow.stopped.clone())
+    }
+
+    /// A process plans so many records and dies before any of them is written.
+    fn die_with_a_plan(&mut self, count: u64) -> Vec<Sequence> {
+        let put = self.put(count);
+        self.services.target.fail_commits(u64::MAX);
+        self.start(SECOND);
+        self.turn(SECOND * 30);
+        assert!(check::has_plan(&self.lease()));
+        self.kill();
+        self.services.target.fail_commits(0);
+        assert!(self.rows().is_empty());
+        put
+    }
+
+    /// The plan stands as it was, and the shard stays where it is.
+    fn assert_nothing_is_lost_silently(&self, plan: &Lease) {
+        let lease = self.lease();
+        assert_eq!(
+            (&lease.pending, lease.checkpoint),
+            (&plan.pending, plan.checkpoint)
+        );
+        assert_eq!(self.services.metrics.partitions_stopped.get(), 1);
+        assert!(self.rows().is_empty());
+    }
+}
+
+fn all(numbers: Range<u64>) -> Vec<u64> {
+    numbers.collect()
+}
+
+/// The first owner has read them and written none; the second comes later.
+#[test]
+fn records_that_were_read_from_latest_are_read_by_the_next_owner() {
+    let mut story = Story::new(Initial::Latest);
+    story.put(3);
+    story.turn(SECOND * 60);
+    story.start(NEVER);
+    story.turn(SECOND * 5);
+    let lease = story.lease();
+    assert_eq!(lease.checkpoint, LeasePosition::Latest);
+    let began = lease.state().unwrap().began;
+    assert!(matches!(began, Some(Began::Time(_))), "{began:?}");
+    story.put(10);
+    story.turn(SECOND * 30);
+    story.kill();
+    story.put(10);
+    story.start(SECOND);
+    story.turn(SECOND * 60);
+    assert_eq!(story.rows(), all(3..23));
+    assert_eq!(
+        story.lease().pending,
+        None,
+        "the checkpoint says where it is"
+    );
+}
+
+/// There was nothing to read as long as the first owner was alive, but it had begun.
+#[test]
+fn records_that_come_between_two_owners_are_not_lost_at_latest() {
+    let mut story = Story::new(Initial::Latest);
+    story.start(NEVER);
+    story.turn(SECOND * 30);
+    story.kill();
+    story.put(10);
+    story.turn(SECOND * 30);
+    // Nor does another one that reads nothing forget it.
+    story.start(NEVER);
+    story.turn(SECOND * 3);
+    story.kill();
+    story.start(SECOND);
+    story.turn(SECOND * 60);
+    assert_eq!(story.rows(), all(0..10));
+}
+
+/// What is there in the end of ten records that came soon after the first owner began, whose clock is ahead.
+fn begun_by_a_clock_that_is_ahead() -> Vec<u64> {
+    let mut story = Story::new(Initial::Latest);
+    // The second name's is.
+    story.names = 1;
+    story.start(NEVER);
+    story.turn(SECOND);
+    assert!(story.lease().state().is_some(), "it has begun");
+    story.put(10);
+    story.turn(SECOND);
+    story.kill();
+    story.start(SECOND);
+    story.turn(SECOND * 60);
+    story.rows()
+}
+
+#[test]
+fn a_clock_that_is_ahead_loses_nothing() {
+    assert_eq!(begun_by_a_clock_that_is_ahead(), all(0..10));
+    switch(Some(Mutation::ClocksAgree));
+    let left = begun_by_a_clock_that_is_ahead();
+    switch(None);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// A plan of a shard that was begun at the tip is finished from the record on that came first.
+#[test]
+fn a_first_plan_at_latest_is_finished_by_the_next_owner() {
+    let mut story = Story::new(Initial::Latest);
+    story.put(3);
+    story.turn(SECOND * 60);
+    story.start(SECOND);
+    story.turn(SECOND * 5);
+    story.services.target.fail_commits(u64::MAX);
+    story.put(10);
+    story.turn(SECOND * 30);
+    let lease = story.lease();
+    let began = lease.state().unwrap().began;
+    assert!(check::has_plan(&lease) && matches!(began, Some(Began::Record(_))));
+    story.kill();
+    story.services.target.fail_commits(0);
+    story.put(10);
+    story.start(SECOND);
+    story.turn(SECOND * 60);
+    assert_eq!(story.rows(), all(3..23));
+}
+
+#[test]
+fn a_plan_whose_records_are_gone_stops_the_shard() {
+    for left in [3, 0] {
+        let mut story = Story::new(Initial::TrimHorizon);
+        let put = story.die_with_a_plan(10);
+        let plan = story.lease();
+        match left {
+            0 => story
+                .services
+                .stream
+                .trim(SHARD, "5".repeat(56).parse().unwrap()),
+            left => story.services.stream.trim(SHARD, put[10 - left]),
+        }
+        story.start(SECOND);
+        story.turn(SECOND * 120);
+        let why = story.stopped().expect("it is stopped");
+        assert!(
+            why.contains("retains nothing before") && why.contains("ends at"),
+            "{why}"
+        );
+        story.assert_nothing_is_lost_silently(&plan);
+    }
+}
+
+#[test]
+fn a_plan_of_a_shard_that_is_gone_stops_it() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.die_with_a_plan(10);
+    let plan = story.lease();
+    story.services.stream.split(SHARD);
+    story.services.stream.forget(SHARD);
+    story.start(SECOND);
+    // Also when the leases have been looked after.
+    story.turn(SECOND * 600);
+    let why = story.stopped().expect("it is stopped");
+    assert!(why.contains("records have been deleted"), "{why}");
+    story.assert_nothing_is_lost_silently(&plan);
+}
+
+#[test]
+fn without_a_plan_reading_goes_on_with_what_is_left() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.put(5);
+    story.start(SECOND);
+    story.turn(SECOND * 30);
+    story.kill();
+    assert_eq!(story.rows(), all(0..5));
+    let put = story.put(5);
+    story.services.stream.trim(SHARD, put[3]);
+    story.start(SECOND);
+    story.turn(SECOND * 60);
+    assert_eq!(story.rows(), [0, 1, 2, 3, 4, 8, 9]);
+    assert_eq!(story.stopped(), None);
+    assert_eq!(story.services.metrics.records_expired.get(), 1);
+    let done = LeasePosition::At {
+        sequence: put[4],
+        sub: 0,
+    };
+    assert_eq!(story.lease().checkpoint, done);
+}
+
+/// What was fetched before the rest was deleted is not lost with it.
+#[test]
+fn that_records_are_gone_is_told_behind_those_that_are_there() {
+    let limits = Limits {
+        iterator_life: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.services = Services::new(1, limits, Initial::TrimHorizon);
+    let put = story.put(8);
+    let services = &story.services;
+    let _inside = services.runtime.enter();
+    let settings = Settings {
+        mode: Mode::Polling,
+        limit: 4,
+        answer_bytes: 1 << 10,
+        ..Settings::default()
+    };
+    let mut source = process::source(1, services, &Gate::open(), settings);
+    let mut read = Vec::new();
+    let mut gone = None;
+    for _ in 0..1000 {
+        let events = source.poll(SECOND, 1, &mut |slot, record| {
+            read.push((slot, record.position));
+            ControlFlow::Continue(())
+        });
+        for event in events.unwrap() {
+            if let Event::Expired(slot, oldest) = event {
+                gone.get_or_insert(read.len());
+                source.rewind(slot, oldest);
+            }
+        }
+        if read.len() == 1 {
+            services.stream.trim(SHARD, put[6]);
+            services.runtime.block_on(tokio::time::sleep(SECOND * 5));
+        }
+    }
+    let read: Vec<_> = read
+        .iter()
+        .map(|(_, at)| at.sequence().unwrap().0)
+        .collect();
+    assert_eq!(read, [put[0], put[1], put[2], put[3], put[6], put[7]]);
+    assert_eq!(gone, Some(4));
+}
