@@ -12,6 +12,7 @@ use alluvium::source::kinesis::lease::{
 };
 
 use super::kinesis::access;
+use super::{eventually, seconds};
 
 /// Between two looks: much less than a KCL takes from when it has a lease to its first checkpoint.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -23,7 +24,11 @@ pub type Stretch = (Position, Position);
 
 #[derive(Default)]
 struct Seen {
+    /// How many looks have begun.
+    looks: u64,
+    /// What the last one found that has ended, and which it was.
     leases: Vec<Lease>,
+    found_by: u64,
     inherited: BTreeMap<String, BTreeSet<Stretch>>,
     moves: Vec<String>,
 }
@@ -51,18 +56,28 @@ impl Watch {
             let store = runtime.block_on(connect).unwrap();
             let began = Instant::now();
             while !over.load(Ordering::Relaxed) {
-                // There may be no table yet.
-                if let Ok(listing) = runtime.block_on(store.scan()) {
-                    seen.lock().unwrap().look(listing.leases, began.elapsed());
+                seen.lock().unwrap().looks += 1;
+                let found = runtime.block_on(store.scan());
+                let mut seen = seen.lock().unwrap();
+                match found {
+                    Ok(listing) => seen.look(listing.leases, began.elapsed()),
+                    // There is no table yet.
+                    Err(_) if seen.leases.is_empty() => seen.look(Vec::new(), began.elapsed()),
+                    Err(_) => {}
                 }
+                drop(seen);
                 std::thread::sleep(PAUSE);
             }
         });
         watch
     }
 
-    /// The table as it was just now.
+    /// The table as it is now: what a look found that began after the question.
     pub fn leases(&self) -> Vec<Lease> {
+        let asked = self.seen.lock().unwrap().looks;
+        eventually("a look at the leases", seconds(30), || {
+            self.seen.lock().unwrap().found_by > asked
+        });
         self.seen.lock().unwrap().leases.clone()
     }
 
@@ -111,6 +126,7 @@ impl Seen {
             }
         }
         self.leases = leases;
+        self.found_by = self.looks;
     }
 }
 
