@@ -151,7 +151,7 @@ pub(in crate::config) static S3_BULK_BUCKET: Key = Key::new(
     Kind::Text,
     "The bucket of the bulk objects that the original's records of type 3 point to.",
 )
-.unset("such records are dead letters")
+.unset("the program stops at such a record")
 .example("my-bulk-events")
 .shapes();
 

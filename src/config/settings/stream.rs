@@ -104,7 +104,7 @@ pub struct Kinesis {
     pub workers: Option<NonZeroUsize>,
     /// `aws.enable-cloudwatch`.
     pub cloudwatch: bool,
-    /// `aws.s3-bulk-bucket`; if not set, pointers to bulk objects are dead letters.
+    /// `aws.s3-bulk-bucket`; if not set, a pointer to a bulk object stops the program.
     pub bulk: Option<Bulk>,
     /// Where AWS's services are, and as whom they are talked to.
     pub aws: Aws,
