@@ -198,6 +198,10 @@ impl KinesisSource {
         while let Some(event) = self.parts.holder.next_event() {
             self.on_lease(event);
         }
+        if self.parts.holder.has_ended() {
+            let why = "the task that keeps the leases has ended; report this as a bug";
+            self.failed = Some(SourceError::Misconfigured(why.into()));
+        }
         while let Some(fetched) = self.parts.readers.try_next() {
             self.on_fetched(fetched);
         }

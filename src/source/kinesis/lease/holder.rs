@@ -55,6 +55,11 @@ impl Holder {
         }
     }
 
+    /// Whether the task has ended, though nobody has closed it, and nothing of what has happened is left to be heard.
+    pub fn has_ended(&self) -> bool {
+        self.events.is_closed() && self.events.is_empty()
+    }
+
     /// What has happened, if anything.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.try_recv().ok()

@@ -44,6 +44,18 @@ async fn leases_are_kept_for_a_day_and_given_back_when_the_worker_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_has_ended_by_itself_is_noticed() {
+    let table = MemoryLeases::default();
+    let mut holder = hold(&table, "a");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!holder.has_ended());
+    table.trouble(|_| panic!("a mistake of the program, which the test has asked for"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    while holder.next_event().is_some() {}
+    assert!(holder.has_ended());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_hears_nothing_keeps_its_leases() {
     let table = MemoryLeases::default();
     for n in 0..200 {
