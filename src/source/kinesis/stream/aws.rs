@@ -1,6 +1,6 @@
 //! The service itself, or what speaks its protocol.
 //!
-//! Owns the SDK's clients: one for calls, and others for subscriptions. Each client has one connection over HTTP/2; a subscription that is not
+//! Owns the SDK's clients: one for calls, and others for subscriptions. Each client has one connection over HTTP/2 (`line`); a subscription that is not
 //! read for a while holds up what shares its connection, and the service takes only so many on one.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::operation::list_shards::ListShardsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::primitives::event_stream::EventReceiver;
@@ -17,7 +16,8 @@ use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::failure::failure;
+use super::failure::{failure, no_stream};
+use super::line::Line;
 use super::{
     Answer, Child, Consumer, Event, Events, Filter, From, RawRecord, Shard, Stream, StreamError,
 };
@@ -39,10 +39,9 @@ const CONNECTIONS: usize = 16;
 #[derive(Debug)]
 pub struct Kinesis {
     name: String,
-    access: Access,
-    calls: Client,
+    calls: Line,
     /// Made when they are needed.
-    subscriptions: [OnceLock<Client>; CONNECTIONS],
+    subscriptions: [OnceLock<Line>; CONNECTIONS],
     arn: OnceCell<String>,
     page: i32,
 }
@@ -58,8 +57,7 @@ impl Kinesis {
             config.map_err(|text| StreamError::Misconfigured(format!("stream {name}: {text}")))?;
         Ok(Self {
             name: name.to_owned(),
-            access: access.clone(),
-            calls: Client::new(&config),
+            calls: Line::new(access, &config),
             subscriptions: Default::default(),
             arn: OnceCell::new(),
             page: PAGE,
@@ -67,16 +65,12 @@ impl Kinesis {
     }
 
     /// Who subscribes to the shard.
-    fn subscriber(&self, shard: &str) -> &Client {
+    fn subscriber(&self, shard: &str) -> &Line {
         let mut hasher = DefaultHasher::new();
         shard.hash(&mut hasher);
         let chosen = usize::try_from(hasher.finish() % CONNECTIONS as u64).unwrap_or(0);
-        let client = || {
-            let config = self.calls.config().to_builder();
-            Client::from_conf(config.http_client(self.access.http_client()).build())
-        };
         match self.subscriptions.get(chosen) {
-            Some(subscriber) => subscriber.get_or_init(client),
+            Some(subscriber) => subscriber.get_or_init(|| self.calls.another()),
             None => &self.calls,
         }
     }
@@ -101,7 +95,8 @@ impl Kinesis {
         filter: &Filter,
         token: Option<String>,
     ) -> Result<ListShardsOutput, StreamError> {
-        let request = self.calls.list_shards().max_results(self.page);
+        let (line, client) = self.calls.client();
+        let request = client.list_shards().max_results(self.page);
         let request = match token {
             // The service takes either a token or what it stands for.
             Some(token) => request.next_token(token),
@@ -116,7 +111,10 @@ impl Kinesis {
                 .is_some_and(|said| said.is_expired_next_token_exception());
             match expired {
                 true => StreamError::Expired,
-                false => failure(&self.doing("list the shards of"), &error),
+                false => {
+                    let doing = self.doing("list the shards of");
+                    no_stream(self.calls.failed(line, &doing, &error))
+                }
             }
         })
     }
@@ -161,13 +159,12 @@ impl Kinesis {
 
     async fn arn(&self) -> Result<&str, StreamError> {
         let asked = self.arn.get_or_try_init(|| async {
-            let answer = self
-                .calls
-                .describe_stream_summary()
-                .stream_name(&self.name)
-                .send()
-                .await
-                .map_err(|error| failure(&self.doing("describe stream"), &error))?;
+            let (line, client) = self.calls.client();
+            let asked = client.describe_stream_summary().stream_name(&self.name);
+            let answer = asked.send().await.map_err(|error| {
+                let doing = self.doing("describe stream");
+                no_stream(self.calls.failed(line, &doing, &error))
+            })?;
             let summary = answer.stream_description_summary;
             summary
                 .map(|summary| summary.stream_arn)
@@ -200,8 +197,8 @@ impl Stream for Kinesis {
 
     async fn iterator(&self, shard: &str, from: From) -> Result<String, StreamError> {
         let (kind, sequence, time) = starting(from);
-        let answer = self
-            .calls
+        let (line, client) = self.calls.client();
+        let answer = client
             .get_shard_iterator()
             .stream_name(&self.name)
             .shard_id(shard)
@@ -210,21 +207,27 @@ impl Stream for Kinesis {
             .set_timestamp(time)
             .send()
             .await
-            .map_err(|error| failure(&self.of_shard("get an iterator of", shard), &error))?;
+            .map_err(|error| {
+                let doing = self.of_shard("get an iterator of", shard);
+                self.calls.failed(line, &doing, &error)
+            })?;
         answer
             .shard_iterator
             .ok_or_else(|| self.strange("no iterator"))
     }
 
     async fn records(&self, iterator: &str, limit: u32) -> Result<Answer, StreamError> {
-        let answer = self
-            .calls
+        let (line, client) = self.calls.client();
+        let answer = client
             .get_records()
             .shard_iterator(iterator)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| failure(&self.doing("read records of"), &error))?;
+            .map_err(|error| {
+                let doing = self.doing("read records of");
+                self.calls.failed(line, &doing, &error)
+            })?;
         Ok(Answer {
             records: raw_records(&self.name, answer.records)?,
             next: answer.next_shard_iterator,
@@ -236,15 +239,16 @@ impl Stream for Kinesis {
     }
 
     async fn register_consumer(&self, name: &str) -> Result<Consumer, StreamError> {
-        let answer = self
-            .calls
+        let (line, client) = self.calls.client();
+        let answer = client
             .register_stream_consumer()
             .stream_arn(self.arn().await?)
             .consumer_name(name)
             .send()
             .await
             .map_err(|error| {
-                failure(&self.doing(&format!("register consumer {name} of")), &error)
+                let doing = self.doing(&format!("register consumer {name} of"));
+                self.calls.failed(line, &doing, &error)
             })?;
         let made = answer.consumer.ok_or_else(|| self.strange("no consumer"))?;
         Ok(Consumer {
@@ -254,15 +258,16 @@ impl Stream for Kinesis {
     }
 
     async fn describe_consumer(&self, name: &str) -> Result<Consumer, StreamError> {
-        let answer = self
-            .calls
+        let (line, client) = self.calls.client();
+        let answer = client
             .describe_stream_consumer()
             .stream_arn(self.arn().await?)
             .consumer_name(name)
             .send()
             .await
             .map_err(|error| {
-                failure(&self.doing(&format!("describe consumer {name} of")), &error)
+                let doing = self.doing(&format!("describe consumer {name} of"));
+                self.calls.failed(line, &doing, &error)
             })?;
         let found = answer.consumer_description;
         let found = found.ok_or_else(|| self.strange("no consumer"))?;
@@ -273,17 +278,16 @@ impl Stream for Kinesis {
     }
 
     async fn deregister_consumer(&self, name: &str) -> Result<(), StreamError> {
-        self.calls
+        let (line, client) = self.calls.client();
+        client
             .deregister_stream_consumer()
             .stream_arn(self.arn().await?)
             .consumer_name(name)
             .send()
             .await
             .map_err(|error| {
-                failure(
-                    &self.doing(&format!("deregister consumer {name} of")),
-                    &error,
-                )
+                let doing = self.doing(&format!("deregister consumer {name} of"));
+                self.calls.failed(line, &doing, &error)
             })?;
         Ok(())
     }
@@ -302,8 +306,9 @@ impl Stream for Kinesis {
             .set_timestamp(time)
             .build()
             .map_err(|error| StreamError::Misconfigured(format!("{doing}: {error}")))?;
-        let request = self
-            .subscriber(shard)
+        let subscriber = self.subscriber(shard);
+        let (line, client) = subscriber.client();
+        let request = client
             .subscribe_to_shard()
             .consumer_arn(consumer)
             .shard_id(shard)
@@ -311,8 +316,11 @@ impl Stream for Kinesis {
             .send();
         let answer = tokio::time::timeout(BEGIN, request)
             .await
-            .map_err(|_| StreamError::Unavailable(format!("{doing}: no answer in {BEGIN:?}")))?
-            .map_err(|error| failure(&doing, &error))?;
+            .map_err(|_| {
+                subscriber.silent(line);
+                StreamError::Unavailable(format!("{doing}: no answer in {BEGIN:?}"))
+            })?
+            .map_err(|error| subscriber.failed(line, &doing, &error))?;
         Ok(Box::new(Subscription {
             stream: self.name.clone(),
             doing,

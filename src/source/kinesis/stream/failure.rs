@@ -13,6 +13,9 @@ const RIGHTS: &str = "see docs/kinesis.md for the permissions that are needed";
 const KEYS: &str =
     "correct aws.access-key and aws.secret-access-key, or the credentials of the environment";
 const KMS: &str = "the stream's KMS key must be enabled, and the credentials may use it";
+const STREAM: &str = "check kinesis.stream and aws.region";
+const ANOTHER: &str = "the stream is not the one that its leases were made for, but perhaps another of the same name: set \
+    kinesis.consumer-dynamodb-table to a table of its own";
 const ENDPOINT: &str = "check aws.kinesis-endpoint and aws.region";
 const CLOCK: &str = "check this machine's clock";
 const CREDENTIALS: &str = "credentials were looked for in aws.access-key and aws.secret-access-key, AWS_ACCESS_KEY_ID and \
@@ -35,6 +38,14 @@ where
             let text = sdk::why(error);
             of_silence(format!("{doing}: {text}"), error)
         }
+    }
+}
+
+/// The same failure, where nothing but the stream itself can be missing.
+pub(super) fn no_stream(error: StreamError) -> StreamError {
+    match error {
+        StreamError::NotFound(text) => StreamError::NotFound(format!("{text}; {STREAM}")),
+        other => other,
     }
 }
 
@@ -78,6 +89,9 @@ fn of_answer(doing: &str, code: Option<&str>, message: Option<&str>) -> StreamEr
         | "KMSNotFoundException"
         | "KMSOptInRequired" => person(KMS),
         "UnknownOperationException" | "InvalidAction" => person(ENDPOINT),
+        "InvalidArgumentException" if message.contains("did not come from this stream") => {
+            person(ANOTHER)
+        }
         "InvalidArgumentException" | "ValidationException" => StreamError::Misconfigured(text),
         // The credentials of an instance or a role are about to be renewed, and so on.
         _ => StreamError::Unavailable(text),
@@ -175,6 +189,19 @@ mod tests {
         assert_eq!(
             text,
             "throttled: read s-shardId-000000000001: LimitExceededException: Rate exceeded"
+        );
+    }
+
+    #[test]
+    fn a_person_is_told_which_setting_names_what_is_missing() {
+        let text = no_stream(said("ResourceNotFoundException")).to_string();
+        assert!(text.contains("kinesis.stream"), "{text}");
+        let said = "StartingSequenceNumber 5 used in GetShardIterator on shard shardId-000000000000 in stream s under account 1 is \
+                    invalid because it did not come from this stream.";
+        let error = of_answer("x", Some("InvalidArgumentException"), Some(said));
+        assert!(
+            matches!(&error, StreamError::Misconfigured(text) if text.contains("kinesis.consumer-dynamodb-table")),
+            "{error}"
         );
     }
 

@@ -5,6 +5,7 @@
 
 pub mod aws;
 mod failure;
+mod line;
 #[cfg(test)]
 pub(crate) mod memory;
 pub mod shard;
