@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::super::{Event, Events, StreamError};
+use super::News;
 use super::place::Said;
 use super::reader::{End, Reader, footprint};
-use super::service::Counts;
+use super::service::{Counts, Mode};
 
 /// As metrics call it.
 const CALL: &str = "SubscribeToShard";
@@ -48,6 +49,10 @@ impl Reader {
     /// There is no subscription. What is true of a shard is told as it is told of polling; the rest may be the consumer's fault.
     async fn refused(&mut self, error: StreamError) -> Result<(), End> {
         match error {
+            // The consumer is there, and another look at it would find it again.
+            StreamError::Misconfigured(reason) if self.service.settings.mode == Mode::FanOut => {
+                Err(End::Told(News::Failed(reason)))
+            }
             StreamError::Misconfigured(reason) => Err(End::NoConsumer(reason)),
             StreamError::NotFound(reason) => {
                 self.failed(CALL, StreamError::NotFound(reason.clone()))

@@ -408,6 +408,18 @@ async fn a_shard_whose_subscription_is_refused_is_polled() {
     assert_eq!(rig.records(10).await, written);
 }
 
+/// The consumer is there, so that looking for it again would never end.
+#[tokio::test(start_paused = true)]
+async fn without_a_right_to_subscribe_fan_out_fails() {
+    for call in [Call::Subscribe, Call::Event] {
+        let mut rig = Rig::fan_out(Mode::FanOut);
+        let denied = StreamError::Misconfigured("no rights".into());
+        rig.fail(call, u32::MAX, &denied);
+        rig.start_oldest(FIRST);
+        assert!(matches!(rig.end().await, News::Failed(reason) if reason == "no rights"));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_consumer_that_is_deleted_is_made_again() {
     let mut rig = Rig::fan_out(Mode::FanOut);
