@@ -34,6 +34,7 @@ impl Reader {
         self.wanted().await?;
         self.rest().await;
         let stream = self.service.stream.clone();
+        self.place.stood_still(self.service.now());
         let asked = stream.subscribe(consumer, &self.shard, self.place.from());
         match asked.await {
             Ok(events) => {

@@ -20,6 +20,8 @@ pub(super) struct Place {
     expected: Option<Sequence>,
     /// The last one that was handed over.
     last: Option<Sequence>,
+    /// When something came last, if only that there was nothing.
+    heard: Option<Duration>,
     /// When nothing was left to read.
     at_tip: Option<Duration>,
     empty_at_tip: u32,
@@ -57,6 +59,7 @@ impl Place {
             from,
             expected,
             last: None,
+            heard: None,
             at_tip: None,
             empty_at_tip: 0,
             began,
@@ -77,6 +80,16 @@ impl Place {
         let safe = at_tip.is_some_and(|tip| now.saturating_sub(tip) < RETAINED);
         self.expected = (!safe).then_some(last);
         self.empty_at_tip = 0;
+    }
+
+    /// Reading goes on, perhaps after a long pause: what was to come next may be gone since, and an answer would not tell.
+    pub(super) fn stood_still(&mut self, now: Duration) {
+        if self
+            .heard
+            .is_some_and(|heard| now.saturating_sub(heard) >= RETAINED)
+        {
+            self.renew(now);
+        }
     }
 
     /// The service has begun: what the latest record is has been settled, and what comes behind it is not to be missed when the service is
@@ -106,6 +119,7 @@ impl Place {
                 return Err(Mishap::Disordered(one.sequence, next.sequence));
             }
         }
+        self.heard = Some(now);
         let tip = said.behind_ms == Some(0);
         self.empty_at_tip = match tip && records.is_empty() {
             true => self.empty_at_tip.saturating_add(1),
@@ -240,6 +254,20 @@ mod tests {
             oldest: Some(at(9)),
         };
         assert_eq!(got, Err(lost));
+    }
+
+    /// A continuation is a place of no record, and says nothing of what was there.
+    #[test]
+    fn whoever_stood_still_for_long_proves_where_he_stands() {
+        let mut place = place(Start::Begin(From::TrimHorizon));
+        place.accept(records(&[4, 5]), BEHIND, NOW).unwrap();
+        place.continue_at(at(6));
+        place.stood_still(NOW + HOUR);
+        assert_eq!(place.from(), From::At(at(6)));
+        place.stood_still(NOW + HOUR * 30);
+        assert_eq!(place.from(), From::At(at(5)));
+        let got = place.accept(records(&[9]), BEHIND, NOW + HOUR * 30);
+        assert_eq!(got, Err(trimmed(Some(9))));
     }
 
     #[test]

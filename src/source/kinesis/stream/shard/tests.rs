@@ -458,6 +458,26 @@ async fn a_subscription_is_given_up_while_records_are_not_wanted() {
     assert_eq!(rig.records(10).await, written);
 }
 
+/// A target that was away for longer than the stream retains.
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_while_a_subscription_pauses_is_told() {
+    let mut rig = Rig::fan_out(Mode::FanOut);
+    let read = rig.put(0..10);
+    rig.start_oldest(FIRST);
+    rig.records(10).await;
+    rig.readers.pause(FIRST);
+    let lost = rig.put(10..20);
+    sleep(MINUTE * 60 * 30).await;
+    rig.memory.trim(FIRST, lost[5]);
+    rig.readers.resume(FIRST);
+    let news = rig.end().await;
+    let (first, last) = (lost[5], read[9]);
+    assert!(
+        matches!(news, News::Trimmed { expected, oldest } if expected == last && oldest == Some(first)),
+        "{news:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_list_of_shards_knows_what_is_open() {
     let rig = Rig::polling(2);
