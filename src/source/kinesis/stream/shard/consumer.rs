@@ -54,7 +54,7 @@ impl Service {
     pub(super) async fn active_consumer(&self) -> Result<Arc<str>, String> {
         let name = &self.settings.consumer;
         // Another process may make it at this moment.
-        let mut pace = Pace::new(seed(name, 0));
+        let mut pace = Pace::new(seed(name));
         let mut missing = false;
         loop {
             let asked = match missing {

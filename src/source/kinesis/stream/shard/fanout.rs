@@ -34,12 +34,14 @@ impl Reader {
         self.wanted().await?;
         self.rest().await;
         let stream = self.service.stream.clone();
-        self.place.stood_still(self.service.now());
+        let now = self.service.now();
+        self.pace().asks(now);
+        self.place.stood_still(now);
         let asked = stream.subscribe(consumer, &self.shard, self.place.from());
         match asked.await {
             Ok(events) => {
                 Counts::count(&self.service.counts().answers);
-                self.pace.subscribed(self.service.now());
+                self.pace().subscribed(self.service.now());
                 self.place.begun();
                 self.listen(events).await
             }
@@ -76,7 +78,7 @@ impl Reader {
             };
             match event {
                 Ok(Ok(Some(event))) => {
-                    self.pace.heard();
+                    self.pace().heard();
                     if let Some(last) = self.heard(event, events).await? {
                         events = last;
                     } else {

@@ -48,6 +48,11 @@ impl Pace {
         self.failures
     }
 
+    /// A call is made. Should whoever makes it be gone before the answer, it counts all the same.
+    pub(super) fn asks(&mut self, now: Duration) {
+        self.not_before = self.not_before.max(now + SPACING);
+    }
+
     /// A read was answered with so many bytes; `full` if with as many records as were asked for.
     pub(super) fn answered(
         &mut self,
@@ -67,9 +72,11 @@ impl Pace {
 
     /// The iterator was too old. That it is so again at once is a failure.
     pub(super) fn expired(&mut self, now: Duration) {
-        self.failed(now);
-        if self.failures == 1 {
-            self.not_before = now + SPACING;
+        if self.failures == 0 {
+            self.failures = 1;
+            self.asks(now);
+        } else {
+            self.failed(now);
         }
     }
 
@@ -78,7 +85,9 @@ impl Pace {
         self.failures = self.failures.saturating_add(1);
         let doublings = (self.failures - 1).min(10);
         let longest = (FIRST_REST * (1 << doublings)).min(LONGEST_REST);
-        self.not_before = now + longest / 2 + self.jitter.below(longest / 2);
+        let rest = longest / 2 + self.jitter.below(longest / 2);
+        // A subscription that has failed at once was one all the same.
+        self.not_before = self.not_before.max(now + rest);
     }
 
     /// A subscription was taken.
@@ -166,6 +175,21 @@ mod tests {
         assert_eq!(pace.rest(NOW), SPACING);
         pace.expired(NOW);
         assert!(pace.rest(NOW) >= FIRST_REST);
+    }
+
+    #[test]
+    fn a_subscription_that_fails_at_once_is_not_followed_by_another_at_once() {
+        let mut pace = Pace::new(7);
+        pace.subscribed(NOW);
+        pace.failed(NOW);
+        assert_eq!(pace.rest(NOW), SUBSCRIPTIONS);
+    }
+
+    #[test]
+    fn a_call_counts_without_its_answer() {
+        let mut pace = Pace::new(7);
+        pace.asks(NOW);
+        assert_eq!(pace.rest(NOW), SPACING);
     }
 
     #[test]

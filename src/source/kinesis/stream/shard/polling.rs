@@ -38,6 +38,7 @@ impl Reader {
         if *self.paused.borrow() {
             return Ok(());
         }
+        self.pace().asks(service.now());
         let answer = service.stream.records(here, settings.limit).await;
         let Answer {
             records,
@@ -58,7 +59,7 @@ impl Reader {
         let ended = next.is_none();
         let full = records.len() >= settings.limit as usize;
         let bytes = counted(&records);
-        self.pace.answered(service.now(), bytes, full, behind_ms);
+        self.pace().answered(service.now(), bytes, full, behind_ms);
         *iterator = next;
         if records.is_empty() {
             held.settle(0);

@@ -1,7 +1,7 @@
 //! The task that reads one shard: what polling and subscriptions have in common.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
@@ -11,7 +11,7 @@ use super::ended::Listed;
 use super::pace::Pace;
 use super::place::{Mishap, Place, Said};
 use super::service::{Counts, Mode, Service};
-use super::{Batch, Fetched, News, Start};
+use super::{Batch, Fetched, News};
 
 /// Failures one behind the other between two complaints.
 const COMPLAINTS: u32 = 20;
@@ -26,7 +26,8 @@ pub(super) struct Reader {
     /// Whether its records are not wanted for now.
     pub(super) paused: watch::Receiver<bool>,
     pub(super) place: Place,
-    pub(super) pace: Pace,
+    /// The shard's, whoever reads it.
+    pub(super) pace: Arc<Mutex<Pace>>,
     /// How far behind the worker was told reading is, if it was told anything.
     pub(super) told: Option<Option<u64>>,
 }
@@ -43,30 +44,6 @@ pub(super) enum End {
 }
 
 impl Reader {
-    pub(super) fn new(
-        shard: Arc<str>,
-        generation: u64,
-        start: Start,
-        service: Arc<Service>,
-        allowance: Allowance,
-        out: mpsc::Sender<Fetched>,
-        paused: watch::Receiver<bool>,
-    ) -> Self {
-        let place = Place::new(start, service.wall());
-        let pace = Pace::new(seed(&shard, generation));
-        Self {
-            shard,
-            generation,
-            service,
-            allowance,
-            out,
-            paused,
-            place,
-            pace,
-            told: None,
-        }
-    }
-
     pub(super) async fn run(mut self) {
         let end = match self.service.consumer().await {
             Ok(None) => self.poll().await,
@@ -109,7 +86,12 @@ impl Reader {
 
     /// Waits until the service may be asked.
     pub(super) async fn rest(&self) {
-        tokio::time::sleep(self.pace.rest(self.service.now())).await;
+        let rest = self.pace().rest(self.service.now());
+        tokio::time::sleep(rest).await;
+    }
+
+    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands over what is new of `records`, and returns whether there was anything to hand over.
@@ -162,7 +144,7 @@ impl Reader {
         match &error {
             StreamError::Expired => {
                 self.service.expired(&self.shard);
-                self.pace.expired(now);
+                self.pace().expired(now);
                 self.place.renew(now);
                 return Ok(());
             }
@@ -170,17 +152,17 @@ impl Reader {
                 return Err(End::Told(News::Failed(reason.clone())));
             }
             StreamError::NotFound(reason) => {
-                self.pace.failed(now);
+                self.pace().failed(now);
                 self.missing(reason).await?;
             }
             StreamError::Throttled(_) => {
                 self.service.throttled(call);
-                self.pace.failed(now);
+                self.pace().failed(now);
             }
-            StreamError::InUse(_) => self.pace.in_use(now),
+            StreamError::InUse(_) => self.pace().in_use(now),
             StreamError::Unavailable(_) => {
                 Counts::count(&self.service.counts().failed);
-                self.pace.failed(now);
+                self.pace().failed(now);
             }
         }
         self.complain(&error);
@@ -188,7 +170,7 @@ impl Reader {
     }
 
     fn complain(&self, error: &StreamError) {
-        let (stream, failures) = (self.service.stream.name(), self.pace.failures());
+        let (stream, failures) = (self.service.stream.name(), self.pace().failures());
         // Throttling is usual where several read a stream.
         if failures % COMPLAINTS == 3 {
             tracing::warn!(stream, shard = %self.shard, %error, failures, "kinesis: the shard cannot be read for now; trying again");
@@ -226,7 +208,7 @@ impl Reader {
         // The end is read once more.
         let now = self.service.now();
         self.place.renew(now);
-        self.pace.failed(now);
+        self.pace().failed(now);
         self.complain(&error);
         Ok(())
     }
@@ -244,7 +226,7 @@ pub(super) fn counted(records: &[RawRecord]) -> usize {
     records.iter().map(RawRecord::bytes).sum()
 }
 
-/// Another one for each shard, and in each process.
-pub(super) fn seed(shard: &str, generation: u64) -> u64 {
-    RandomState::new().hash_one((shard, generation))
+/// Another one each time, and for each shard.
+pub(super) fn seed(shard: &str) -> u64 {
+    RandomState::new().hash_one(shard)
 }

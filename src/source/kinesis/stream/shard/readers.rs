@@ -1,7 +1,7 @@
 //! All readers of one worker, as the worker has them on its thread.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::allowance::Allowance;
-use super::reader::Reader;
+use super::pace::Pace;
+use super::place::Place;
+use super::reader::{Reader, seed};
 use super::service::Service;
 use super::{Fetched, Start};
 #[cfg(test)]
@@ -27,6 +29,8 @@ pub struct Readers {
     out: mpsc::Sender<Fetched>,
     inbox: mpsc::Receiver<Fetched>,
     running: HashMap<Arc<str>, Running>,
+    /// When each shard may be asked next: who begins anew with it has no more calls than whoever goes on.
+    paces: HashMap<Arc<str>, Arc<Mutex<Pace>>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +58,7 @@ impl Readers {
             out,
             inbox,
             running: HashMap::new(),
+            paces: HashMap::new(),
         }
     }
 
@@ -67,21 +72,38 @@ impl Readers {
         self.stop(shard);
         let shard: Arc<str> = shard.into();
         let (paused, is_paused) = watch::channel(false);
-        let reader = Reader::new(
-            shard.clone(),
+        let reader = Reader {
+            shard: shard.clone(),
             generation,
-            start,
-            self.service.clone(),
-            self.allowance.clone(),
-            self.out.clone(),
-            is_paused,
-        );
+            service: self.service.clone(),
+            allowance: self.allowance.clone(),
+            out: self.out.clone(),
+            paused: is_paused,
+            place: Place::new(start, self.service.wall()),
+            pace: self.pace_of(&shard),
+            told: None,
+        };
         let running = Running {
             generation,
             task: self.runtime.spawn(reader.run()).abort_handle(),
             paused,
         };
         self.running.insert(shard, running);
+    }
+
+    fn pace_of(&mut self, shard: &Arc<str>) -> Arc<Mutex<Pace>> {
+        let now = self.service.now();
+        // Those of shards that nobody reads are forgotten when they would not hold up anybody.
+        self.paces.retain(|_, pace| {
+            let rest = pace
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .rest(now);
+            Arc::strong_count(pace) > 1 || !rest.is_zero()
+        });
+        let pace = self.paces.entry(shard.clone());
+        let pace = pace.or_insert_with(|| Arc::new(Mutex::new(Pace::new(seed(shard)))));
+        pace.clone()
     }
 
     /// Reads the shard no more. Nothing of it comes out from now on.

@@ -478,6 +478,20 @@ async fn what_is_deleted_while_a_subscription_pauses_is_told() {
     );
 }
 
+/// As workers do that must wait for a schema, and go on from before.
+#[tokio::test(start_paused = true)]
+async fn whoever_begins_anew_keeps_to_the_limits() {
+    let mut rig = Rig::polling(1);
+    for _ in 0..12 {
+        rig.memory.put(0, "k", &vec![7; 1 << 20]);
+    }
+    for _ in 0..10 {
+        rig.start_oldest(FIRST);
+        rig.records(1).await;
+    }
+    assert_eq!(rig.memory.throttled(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_list_of_shards_knows_what_is_open() {
     let rig = Rig::polling(2);

@@ -309,7 +309,7 @@ async fn run(world: &World) {
         "{} > {bound}",
         memory.most_given()
     );
-    if world.troubles == 0 && !world.restless {
+    if world.troubles == 0 {
         assert_eq!(memory.throttled(), 0);
     }
 }
