@@ -155,7 +155,7 @@ pub enum StreamError {
 /// The records a subscription brings. Nothing is sent ahead of what is asked for but what lies on the connection.
 #[async_trait]
 pub trait Events: Debug + Send {
-    /// Waits for the next event; `None` when the subscription's time is over.
+    /// Waits for the next event; `None` when the subscription's time is over. May be given up and called again.
     ///
     /// # Errors
     /// The subscription has ended; a new one goes on where the last event said.

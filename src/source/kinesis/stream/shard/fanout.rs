@@ -1,8 +1,8 @@
 //! Having records sent.
 //!
 //! A subscription lasts five minutes, and the next goes on where the last event said. Events are not read while there is no memory for
-//! them: at most one a shard is in memory beyond what may be held. What was not read is sent again by the next subscription, so one
-//! that cannot be read for long is given up, and so is one whose records are not wanted for now.
+//! them, or nobody wants them: at most one a shard is in memory beyond what may be held. What was not read is sent again by the next
+//! subscription, so one that is not read for long is given up. Not at once: the service takes the next only five seconds behind the last.
 
 use std::time::Duration;
 
@@ -72,9 +72,16 @@ impl Reader {
         loop {
             let mut paused = self.paused.clone();
             let event = tokio::select! {
-                event = timeout(SILENCE, events.next()) => event,
+                event = timeout(SILENCE, events.next()) => Some(event),
                 // Also if nobody listens any more.
-                _ = paused.wait_for(|paused| *paused) => return Ok(()),
+                _ = paused.wait_for(|paused| *paused) => None,
+            };
+            let Some(event) = event else {
+                match timeout(UNREAD, self.wanted()).await {
+                    Ok(wanted) => wanted?,
+                    Err(_) => return Ok(()),
+                }
+                continue;
             };
             match event {
                 Ok(Ok(Some(event))) => {

@@ -458,6 +458,28 @@ async fn a_subscription_is_given_up_while_records_are_not_wanted() {
     assert_eq!(rig.records(10).await, written);
 }
 
+/// The service takes a second one only five seconds behind the first.
+#[tokio::test(start_paused = true)]
+async fn a_short_pause_costs_no_subscription() {
+    let mut rig = Rig::fan_out(Mode::FanOut);
+    rig.put(0..10);
+    rig.start_oldest(FIRST);
+    rig.records(10).await;
+    let answers = |rig: &Rig| {
+        let counts = rig.service.counts();
+        counts.answers.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    let before = answers(&rig);
+    rig.readers.pause(FIRST);
+    sleep(Duration::from_secs(1)).await;
+    rig.readers.resume(FIRST);
+    let written = rig.put(10..20);
+    let began = Instant::now();
+    assert_eq!(rig.records(10).await, written);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert_eq!(answers(&rig), before);
+}
+
 /// A target that was away for longer than the stream retains.
 #[tokio::test(start_paused = true)]
 async fn what_is_deleted_while_a_subscription_pauses_is_told() {
