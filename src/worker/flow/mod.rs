@@ -305,7 +305,9 @@ impl Flow {
 
     /// Whether everything taken is durable and confirmed, or nothing can be done about it.
     pub(super) fn settled(&self) -> bool {
-        let done = self.open.is_none() && self.written() && !self.is_bound() && !self.moved();
+        // A span that was refused as it was sealed is not open, and not under way either.
+        let done = self.trouble.is_none() && self.open.is_none() && self.written();
+        let done = done && !self.is_bound() && !self.moved();
         done || self.stopped.is_some()
     }
 

@@ -10,6 +10,7 @@ mod routing;
 mod script;
 mod simulation;
 
+use alluvium_target::Target;
 use alluvium_target::memory::MemoryTarget;
 use tokio::runtime::Runtime;
 
@@ -43,6 +44,10 @@ fn policy() -> Policy {
 
 /// The shape that `settings` stand for: they name the project.
 fn shape(target: &MemoryTarget, settings: &str) -> Shape {
+    shape_on(Arc::new(target.clone()), settings)
+}
+
+fn shape_on(target: Arc<dyn Target>, settings: &str) -> Shape {
     let project = if settings == "the usual" {
         "p"
     } else {
@@ -54,7 +59,7 @@ fn shape(target: &MemoryTarget, settings: &str) -> Shape {
         collection_field: Some("c".into()),
         max_bytes: 1 << 20,
     };
-    Shape::new(settings, Arc::new(target.clone()), columns(), json)
+    Shape::new(settings, target, columns(), json)
 }
 
 fn columns() -> ColumnSettings {

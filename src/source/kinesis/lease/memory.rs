@@ -22,6 +22,8 @@ pub enum Fault {
     LostAnswer,
     /// It is done after a while; only for those who wait for it ([`LeaseStore`]).
     Slow(Duration),
+    /// It is answered as if it were not done, and done after a while, whatever has become of who asked; not done at all by [`MemoryLeases::apply`].
+    Late(Duration),
 }
 
 type Trouble = Box<dyn FnMut(&Ask) -> Option<Fault> + Send>;
@@ -70,7 +72,7 @@ impl MemoryLeases {
     /// As [`LeaseStore`] has them.
     pub fn apply(&self, ask: &Ask) -> Result<Answer, LeaseError> {
         match self.fault(ask) {
-            Some(Fault::Down) => Err(down()),
+            Some(Fault::Down | Fault::Late(_)) => Err(down()),
             Some(Fault::LostAnswer) => {
                 let _ = self.lock().apply(ask);
                 Err(down())
@@ -91,6 +93,14 @@ impl MemoryLeases {
                 return Err(down());
             }
             Some(Fault::Slow(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Late(time)) => {
+                let table = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(time).await;
+                    let _ = table.lock().apply(&ask);
+                });
+                return Err(down());
+            }
             None => {}
         }
         self.lock().apply(&ask)

@@ -3,7 +3,7 @@
 //! [`Rounds::round`] is for the one worker that looks after all ([`missing`], [`untold`], [`deletable`]), every two minutes; two who do it do no harm. Every
 //! worker calls it as long as the table is empty. [`Rounds::end_of`] is for the worker that has read a shard to its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -346,19 +346,29 @@ impl Rounds {
 
     /// The shards there were at the initial position: they cover all hash keys, or the list is not whole.
     async fn list_complete(&self) -> Result<Vec<Shard>, TopologyError> {
-        let mut shards = self.list(&self.initial.filter()).await?;
+        let mut shards = self.list_initial().await?;
         for _ in 1..TRIES {
             if complete(&shards) {
                 break;
             }
             sleep(PAUSE).await;
-            shards = self.list(&self.initial.filter()).await?;
+            shards = self.list_initial().await?;
         }
         if complete(&shards) {
             return Ok(shards);
         }
         let why = "its shards did not cover all hash keys";
         Err(self.unavailable(format!("{why}, {TRIES} times: a reshard is under way")))
+    }
+
+    /// The moment of a reshard belongs to the shards before it and to those behind it, as the service has it. Who reads the first comes to the others.
+    async fn list_initial(&self) -> Result<Vec<Shard>, TopologyError> {
+        let mut shards = self.list(&self.initial.filter()).await?;
+        if matches!(self.initial, Initial::AtTimestamp(_)) {
+            let ids: HashSet<_> = shards.iter().map(|shard| shard.id.clone()).collect();
+            shards.retain(|shard| !shard.parents.iter().any(|parent| ids.contains(parent)));
+        }
+        Ok(shards)
     }
 
     fn memory<T>(&self, of: impl FnOnce(&mut Memory) -> T) -> T {

@@ -1,38 +1,23 @@
 //! What must hold in every world.
 
-use std::collections::BTreeMap;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_schema::DataType;
-
 use super::world::Services;
-use crate::record::Table;
 use crate::source::kinesis::lease::{Lease, LeasePosition};
-
-/// How often each record is in the target.
-pub(super) fn rows(services: &Services) -> BTreeMap<u64, usize> {
-    let mut found = BTreeMap::new();
-    for (_, batches) in services.target.batches(&Table::new("p", "t")) {
-        for batch in batches {
-            let column = batch.column_by_name("n").unwrap();
-            for row in 0..batch.num_rows() {
-                let number = match column.data_type() {
-                    DataType::Int64 => column.as_primitive::<Int64Type>().value(row) as u64,
-                    _ => column.as_primitive::<Float64Type>().value(row) as u64,
-                };
-                *found.entry(number).or_default() += 1;
-            }
-        }
-    }
-    found
-}
 
 /// No record is in two spans.
 pub(super) fn each_once(services: &Services) -> Result<(), String> {
-    match rows(services).iter().find(|(_, count)| **count > 1) {
+    match services.target.repeated() {
         Some((number, count)) => Err(format!("record {number} is there {count} times")),
         None => Ok(()),
+    }
+}
+
+/// Nothing is there that arrived before the time from which on the stream is read.
+pub(super) fn none_before(services: &Services, begun: u64) -> Result<(), String> {
+    match services.target.first() {
+        Some(first) if first < begun => Err(format!(
+            "record {first} is there, and reading begins at {begun}"
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -1,22 +1,28 @@
 //! Workers on a Kinesis stream and a lease table in memory, in stopped time, with everything going wrong that can.
 //!
-//! One seed is one world: a stream that is resharded while it is written to, plainly and in aggregates, a few processes that are started, stopped, and
+//! One seed is one world: a stream that is resharded while it is written to, plainly and in aggregates, and before; a few processes that are started, stopped, and
 //! killed or stand still for longer than a lease lives, at any time and at each step of the protocol, before the request and behind it
-//! ([`gate`]); leases that another program takes; services that fail, throttle, lose answers, or are away for up to a minute; iterators that expire; clocks that
-//! do not agree; a target that fails and is slow. Some worlds are read from the beginning, others from `LATEST`. What is real: the worker, the source, its readers, the leases' keeper and holder, topology, de-aggregation. At the end
-//! everything heals, and every record must be in the target exactly once; what must hold at any time is in [`check`]. [`stories`] are told one by one.
+//! ([`gate`]), and that are busy while their requests and readers go on ([`beside`]); leases that another program takes, once or again and again; services that
+//! fail, throttle, lose answers, answer or do late, or are away for up to a minute; iterators that expire; records that are deleted as soon as they may; clocks that
+//! do not agree; a target that fails, is slow, and refuses rows ([`target`]). Some worlds are read from the beginning, others from `LATEST` or `AT_TIMESTAMP`. What is
+//! real: the worker, the source, its readers, the leases' keeper and holder, topology, de-aggregation. At the end
+//! everything heals, and every record must be in the target exactly once, and none from before the time at which reading is to begin; what must hold at any time is in
+//! [`check`] and [`written`]. [`stories`] are told one by one.
 //!
 //! ```text
 //! ALLUVIUM_SEED=17 cargo test --lib kinesis::one_seed -- --nocapture --ignored     the story of a seed
 //! ALLUVIUM_SEEDS=10000 cargo test --lib kinesis::seeds -- --nocapture              many seeds
 //! ```
 
+mod beside;
 mod check;
 mod gate;
 mod mutants;
 mod process;
 mod stories;
+mod target;
 mod world;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

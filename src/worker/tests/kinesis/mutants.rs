@@ -1,13 +1,11 @@
 //! Whether the simulation would notice: what keeps exactly-once is broken on purpose, one rule at a time.
 
-use super::{many, number};
-use crate::mutation::Mutation;
+use super::{many, number, stories};
+use crate::mutation::{Mutation, switch};
 
 /// What some seed must notice. Those of the worker itself are all in the other simulation; here are the ones that leases could hide.
-/// These worlds have not noticed `NewsOfAnotherReader` (readers are seldom replaced in them) in 12 seeds, nor `FirstForgotten`, `BoundsForgotten` and `DurableBeforeWritten` in the
-/// few that were tried: the last two are the other simulation's.
-/// `ClocksAgree` is in [`stories`](super::stories), and `CounterIgnored` in the worlds of the leases' keepers: requests are later there.
-const ALL: &[Mutation] = &[
+/// `CounterIgnored` is in the worlds of the leases' keepers: requests are later there.
+const IN_WORLDS: &[Mutation] = &[
     Mutation::LeaseUnguarded,
     Mutation::EndedUncommitted,
     Mutation::ParentsIgnored,
@@ -17,6 +15,44 @@ const ALL: &[Mutation] = &[
     Mutation::BeginningForgotten,
     Mutation::PlanIgnored,
     Mutation::ErrorTakenForStored,
+    Mutation::DurableBeforeWritten,
+    Mutation::BoundsForgotten,
+    Mutation::FirstForgotten,
+    Mutation::NewsOfAnotherReader,
+];
+
+/// What a story must notice: it ends badly.
+const IN_STORIES: &[(Mutation, &[fn()])] = &[
+    (
+        Mutation::DurableBeforeWritten,
+        &[stories::a_plan_that_was_not_written_is_written_by_the_next_owner],
+    ),
+    (
+        Mutation::BoundsForgotten,
+        &[stories::a_span_that_is_refused_ends_where_it_was_planned],
+    ),
+    (
+        Mutation::FirstForgotten,
+        &[
+            stories::a_first_plan_at_latest_is_finished_by_the_next_owner,
+            stories::a_plan_behind_a_long_silence_is_finished,
+        ],
+    ),
+    (
+        Mutation::NewsOfAnotherReader,
+        &[stories::what_a_reader_had_fetched_counts_for_nothing_when_it_is_replaced],
+    ),
+    (
+        Mutation::BeginningForgotten,
+        &[
+            stories::records_that_come_between_two_owners_are_not_lost_at_latest,
+            stories::a_time_is_remembered_before_the_first_checkpoint,
+        ],
+    ),
+    (
+        Mutation::ClocksAgree,
+        &[stories::a_clock_that_is_ahead_loses_nothing],
+    ),
 ];
 
 /// The most seeds for each; the first that notices ends it.
@@ -29,7 +65,7 @@ fn every_mutation_is_noticed() {
     let seeds = number("ALLUVIUM_MUTATION_SEEDS").unwrap_or(SEEDS);
     let only = number("ALLUVIUM_MUTATION");
     let mut unnoticed = Vec::new();
-    for (at, mutation) in (0..).zip(ALL) {
+    for (at, mutation) in (0..).zip(IN_WORLDS) {
         if only.is_some_and(|only| only != at) {
             continue;
         }
@@ -40,4 +76,20 @@ fn every_mutation_is_noticed() {
         }
     }
     assert!(unnoticed.is_empty(), "not noticed: {unnoticed:?}");
+}
+
+#[test]
+fn every_story_that_should_ends_badly() {
+    for (mutation, stories) in IN_STORIES {
+        for (nth, story) in stories.iter().enumerate() {
+            let told = std::thread::spawn(move || {
+                switch(Some(*mutation));
+                story();
+            });
+            assert!(
+                told.join().is_err(),
+                "{mutation:?} in story {nth} of its own"
+            );
+        }
+    }
 }

@@ -6,9 +6,12 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
+use super::super::simulation::random::Random;
+use super::beside::Beside;
 use super::gate::{Gate, GatedLeases, GatedStream};
 use super::world::Services;
 use crate::deliver::SentBefore;
+use crate::flush::Policy;
 use crate::metrics::Health;
 use crate::source::Source as _;
 use crate::source::kinesis::lease::{self, LeaseStore, OWNER_PREFIX, Topology};
@@ -17,7 +20,7 @@ use crate::source::kinesis::stream::shard::{Mode, Readers, Service, Settings};
 use crate::source::kinesis::topology::Rounds;
 use crate::source::kinesis::{KinesisSource, Parts, Runs};
 use crate::worker::clock::Clock;
-use crate::worker::tests::shape;
+use crate::worker::tests::shape_on;
 use crate::worker::{Budget, Leaving, REVOKE_DEADLINE, Shared, Worker, WorkerError};
 
 /// A lease without a sign of life for so long is another's.
@@ -25,9 +28,17 @@ pub(super) const FAILOVER: Duration = Duration::from_secs(10);
 
 pub(super) struct Process {
     pub(super) name: usize,
-    pub(super) worker: Option<Worker<KinesisSource>>,
+    pub(super) worker: Option<Worker<Beside>>,
     pub(super) gate: Gate,
     stopping: bool,
+}
+
+/// How a process works.
+pub(super) struct Ways {
+    pub(super) mode: Mode,
+    pub(super) policy: Policy,
+    /// How often, of ten thousand times, other threads get on while the worker is busy.
+    pub(super) lags: u64,
 }
 
 /// The time of a runtime that a test has stopped.
@@ -93,32 +104,29 @@ pub(super) fn source(
 }
 
 impl Process {
-    pub(super) fn start(
-        name: usize,
-        services: &Services,
-        mode: Mode,
-        policy: crate::flush::Policy,
-    ) -> Self {
+    pub(super) fn start(name: usize, services: &Services, ways: Ways) -> Self {
         let gate = Gate::open();
         let runtime = &services.runtime;
         let _inside = runtime.enter();
         let metrics = services.metrics.clone();
         let settings = Settings {
-            mode,
+            mode: ways.mode,
             limit: 50,
             answer_bytes: 64 << 10,
             ..Settings::default()
         };
         let source = source(name, services, &gate, settings);
+        let random = Random::new(name as u64);
+        let source = Beside::new(source, runtime.clone(), random, ways.lags);
         let clock = RuntimeClock {
             runtime: runtime.clone(),
             began: tokio::time::Instant::now(),
             wall: services.stream.wall(),
         };
         let shared = Shared {
-            shape: Arc::new(shape(&services.target, "the usual")),
+            shape: Arc::new(shape_on(Arc::new(services.target.clone()), "the usual")),
             reshape: Arc::new(|_| Err("there is one shape only".into())),
-            policy,
+            policy: ways.policy,
             historical: None,
             duplicates: None,
             late: Arc::new(SentBefore),
@@ -161,6 +169,12 @@ impl Process {
     /// Neither asks nor hears anything from now on, or does again.
     pub(super) fn freeze(&self, frozen: bool) {
         self.gate.set(!frozen);
+    }
+
+    /// A partition that it has stopped, and why.
+    pub(super) fn stopped(&self) -> Option<String> {
+        let mut flows = self.worker.as_ref()?.flows.values();
+        flows.find_map(|flow| Some(format!("{}: {}", flow.partition, flow.stopped.as_ref()?)))
     }
 
     pub(super) fn begin_stop(&mut self) {

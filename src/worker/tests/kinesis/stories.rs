@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::check;
 use super::gate::Gate;
-use super::process::{self, Process};
+use super::process::{self, Process, Ways};
+use super::target::{REFUSED, UNWELCOME};
 use super::world::Services;
 use crate::flush::Policy;
-use crate::mutation::{Mutation, switch};
 use crate::record::{Position, Sequence};
 use crate::source::kinesis::lease::{Began, Lease, LeasePosition};
 use crate::source::kinesis::stream::memory::{Call, Limits};
@@ -29,6 +29,8 @@ struct Story {
     process: Option<Process>,
     names: usize,
     written: u64,
+    /// How large an output may become.
+    max_output: u64,
 }
 
 impl Story {
@@ -38,17 +40,22 @@ impl Story {
             process: None,
             names: 0,
             written: 0,
+            max_output: 1 << 40,
         }
     }
 
     /// Writes so many records, and returns where each is.
     fn put(&mut self, count: u64) -> Vec<Sequence> {
+        self.put_in("t", count)
+    }
+
+    fn put_in(&mut self, collection: &str, count: u64) -> Vec<Sequence> {
         let runtime = self.services.runtime.clone();
         let _inside = runtime.enter();
         let numbers = self.written..self.written + count;
         self.written += count;
         let put = |number| {
-            let data = format!(r#"{{"c":"t","n":{number}}}"#);
+            let data = format!(r#"{{"c":"{collection}","n":{number}}}"#);
             self.services.stream.put(0, "k", data.as_bytes()).1
         };
         numbers.map(put).collect()
@@ -59,17 +66,39 @@ impl Story {
         let policy = Policy {
             max_span_age,
             max_batch_age: Duration::from_secs(5),
-            max_output: 1 << 40,
+            max_output: self.max_output,
             batch_rows: 100,
             batch_bytes: 1 << 20,
             max_in_flight: 3,
         };
-        let process = Process::start(self.names, &self.services, Mode::Polling, policy);
+        let ways = Ways {
+            mode: Mode::Polling,
+            policy,
+            lags: 0,
+        };
+        let process = Process::start(self.names, &self.services, ways);
         self.process = Some(process);
     }
 
     fn kill(&mut self) {
         self.process.take().unwrap().kill();
+    }
+
+    /// Reading is to begin at this moment.
+    fn begin_now(&mut self) {
+        let runtime = self.services.runtime.clone();
+        let _inside = runtime.enter();
+        self.services.initial = Initial::AtTimestamp(self.services.stream.wall());
+    }
+
+    fn split(&self) -> Vec<String> {
+        let _inside = self.services.runtime.enter();
+        self.services.stream.split(SHARD)
+    }
+
+    fn merge(&self, halves: &[String]) {
+        let _inside = self.services.runtime.enter();
+        self.services.stream.merge(&halves[0], &halves[1]);
     }
 
     /// Lets time pass.
@@ -88,7 +117,7 @@ impl Story {
     /// The numbers of the records that are in the target.
     fn rows(&self) -> Vec<u64> {
         check::each_once(&self.services).unwrap();
-        check::rows(&self.services).into_keys().collect()
+        self.services.target.found().into_keys().collect()
     }
 
     fn lease(&self) -> Lease {
@@ -98,9 +127,7 @@ impl Story {
 
     /// Why the shard is stopped, if it is.
     fn stopped(&self) -> Option<String> {
-        let worker = self.process.as_ref()?.worker.as_ref()?;
-        let mut flows = worker.flows.values();
-        flows.find_map(|flow| flow.stopped.clone())
+        self.process.as_ref()?.stopped()
     }
 
     /// A process plans so many records and dies before any of them is written.
@@ -160,7 +187,7 @@ fn records_that_were_read_from_latest_are_read_by_the_next_owner() {
 
 /// There was nothing to read as long as the first owner was alive, but it had begun.
 #[test]
-fn records_that_come_between_two_owners_are_not_lost_at_latest() {
+pub(super) fn records_that_come_between_two_owners_are_not_lost_at_latest() {
     let mut story = Story::new(Initial::Latest);
     story.start(NEVER);
     story.turn(SECOND * 30);
@@ -193,17 +220,13 @@ fn begun_by_a_clock_that_is_ahead() -> Vec<u64> {
 }
 
 #[test]
-fn a_clock_that_is_ahead_loses_nothing() {
+pub(super) fn a_clock_that_is_ahead_loses_nothing() {
     assert_eq!(begun_by_a_clock_that_is_ahead(), all(0..10));
-    switch(Some(Mutation::ClocksAgree));
-    let left = begun_by_a_clock_that_is_ahead();
-    switch(None);
-    assert!(left.is_empty(), "{left:?}");
 }
 
 /// A plan of a shard that was begun at the tip is finished from the record on that came first.
 #[test]
-fn a_first_plan_at_latest_is_finished_by_the_next_owner() {
+pub(super) fn a_first_plan_at_latest_is_finished_by_the_next_owner() {
     let mut story = Story::new(Initial::Latest);
     story.put(3);
     story.turn(SECOND * 60);
@@ -221,6 +244,130 @@ fn a_first_plan_at_latest_is_finished_by_the_next_owner() {
     story.start(SECOND);
     story.turn(SECOND * 60);
     assert_eq!(story.rows(), all(3..23));
+}
+
+/// The shard was silent for so long that the record before the plan is gone when somebody follows it.
+#[test]
+pub(super) fn a_plan_behind_a_long_silence_is_finished() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.put(5);
+    story.start(SECOND);
+    story.turn(SECOND * 30);
+    story.services.target.fail_commits(u64::MAX);
+    let put = story.put(5);
+    story.turn(SECOND * 30);
+    assert!(check::has_plan(&story.lease()));
+    story.kill();
+    story.services.stream.trim(SHARD, put[0]);
+    story.services.target.fail_commits(0);
+    story.put(5);
+    story.start(SECOND);
+    story.turn(SECOND * 60);
+    assert_eq!(story.stopped(), None);
+    assert_eq!(story.rows(), all(0..15));
+}
+
+#[test]
+pub(super) fn a_plan_that_was_not_written_is_written_by_the_next_owner() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.die_with_a_plan(10);
+    story.start(SECOND);
+    story.turn(SECOND * 60);
+    assert_eq!(story.rows(), all(0..10));
+}
+
+/// The target refuses them when the last span is sealed, which is then read once more.
+#[test]
+fn a_closed_shard_whose_last_rows_are_refused_is_read_to_its_end() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.put(5);
+    story.put_in(UNWELCOME, 1);
+    story.split();
+    story.put(5);
+    story.start(SECOND * 10);
+    story.turn(SECOND * 120);
+    assert_eq!(story.rows(), all(0..11));
+}
+
+/// Two spans are under way. The second is durable by the time the first is refused for some of its rows, and both are read again.
+#[test]
+pub(super) fn a_span_that_is_refused_ends_where_it_was_planned() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.services.target.hesitate(SECOND * 30);
+    // Only size asks for a second one.
+    story.max_output = 1;
+    story.start(SECOND);
+    story.turn(SECOND * 10);
+    story.put(5);
+    story.put_in(REFUSED, 1);
+    story.turn(SECOND * 10);
+    story.put(5);
+    story.turn(SECOND * 10);
+    assert_eq!(story.rows(), all(6..11), "the second");
+    story.services.target.hesitate(Duration::ZERO);
+    story.turn(SECOND * 60);
+    assert_eq!(story.rows(), all(0..11));
+    assert_eq!(story.lease().pending, None);
+}
+
+/// The settings are others when the next owner comes, and nothing was committed.
+#[test]
+pub(super) fn a_time_is_remembered_before_the_first_checkpoint() {
+    for then in [Initial::Latest, Initial::TrimHorizon] {
+        let mut story = Story::new(Initial::TrimHorizon);
+        story.put(3);
+        story.turn(SECOND * 60);
+        story.begin_now();
+        story.put(10);
+        story.turn(SECOND * 60);
+        story.start(NEVER);
+        story.turn(SECOND * 30);
+        let lease = story.lease();
+        assert_eq!(lease.checkpoint, LeasePosition::AtTimestamp);
+        story.kill();
+        story.services.initial = then;
+        story.put(10);
+        story.start(SECOND);
+        story.turn(SECOND * 60);
+        assert_eq!(story.rows(), all(3..23), "{then:?}");
+    }
+}
+
+/// One shard is closed before that time, and its halves before anybody reads.
+#[test]
+fn a_stream_that_was_resharded_is_read_from_a_time_on() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.put(3);
+    let halves = story.split();
+    story.turn(SECOND);
+    story.put(3);
+    story.turn(SECOND);
+    story.begin_now();
+    story.put(3);
+    story.turn(SECOND);
+    story.merge(&halves);
+    story.put(3);
+    story.start(SECOND);
+    story.turn(SECOND * 120);
+    assert_eq!(story.rows(), all(6..12));
+    let leases = story.services.leases.rows();
+    let keys: Vec<_> = leases.iter().map(|lease| lease.key.as_str()).collect();
+    assert!(!keys.contains(&SHARD), "{keys:?}");
+}
+
+/// The service lists the shards on both sides of it.
+#[test]
+fn a_stream_is_read_from_the_moment_of_a_reshard_on() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.put(3);
+    story.turn(SECOND);
+    story.begin_now();
+    story.split();
+    story.put(3);
+    story.turn(SECOND);
+    story.start(SECOND);
+    story.turn(SECOND * 300);
+    assert_eq!(story.rows(), all(3..6));
 }
 
 #[test]
@@ -252,7 +399,7 @@ fn a_plan_of_a_shard_that_is_gone_stops_it() {
     let mut story = Story::new(Initial::TrimHorizon);
     story.die_with_a_plan(10);
     let plan = story.lease();
-    story.services.stream.split(SHARD);
+    story.split();
     story.services.stream.forget(SHARD);
     story.start(SECOND);
     // Also when the leases have been looked after.
@@ -370,4 +517,39 @@ fn whoever_goes_back_to_what_is_still_there_fetches_nothing_again() {
         assert_eq!((read, waits), (put, 0));
         assert_eq!(iterators.load(Ordering::Relaxed), 1);
     }
+}
+
+/// Its last batch comes when the next reader has begun already.
+#[test]
+pub(super) fn what_a_reader_had_fetched_counts_for_nothing_when_it_is_replaced() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    let put = story.put(20);
+    let services = &story.services;
+    let _inside = services.runtime.enter();
+    let settings = Settings {
+        mode: Mode::Polling,
+        limit: 4,
+        answer_bytes: 1 << 10,
+        ..Settings::default()
+    };
+    let mut source = process::source(1, services, &Gate::open(), settings);
+    let mut read: Vec<Sequence> = Vec::new();
+    let (mut begin, mut rewound) = (None, false);
+    for _ in 0..1000 {
+        let events = source.poll(SECOND, 1, &mut |slot, record| {
+            begin.get_or_insert((slot, record.position));
+            read.push(record.position.sequence().unwrap().0);
+            ControlFlow::Continue(())
+        });
+        events.unwrap();
+        // The first answer is gone: whoever goes back into one that waits needs no other reader.
+        if let (Some((slot, begin)), 5.., false) = (begin, read.len(), rewound) {
+            // Meanwhile the reader fetches on.
+            services.runtime.block_on(tokio::time::sleep(SECOND * 5));
+            read.clear();
+            source.rewind(slot, begin);
+            rewound = true;
+        }
+    }
+    assert_eq!(read, put);
 }

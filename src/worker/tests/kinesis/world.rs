@@ -1,36 +1,42 @@
 //! A stream, its writers, processes that come and go, and the order in which everything happens.
 
+mod happen;
+mod writing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use alluvium_target::memory::MemoryTarget;
 use tokio::runtime::Runtime;
 
 use super::super::simulation::random::Random;
 use super::check;
-use super::gate::{Arrow, Trap};
-use super::process::{FAILOVER, Process};
+use super::gate::Trap;
+use super::process::{Process, Ways};
+use super::target::SimTarget;
+use super::written::Written;
 use crate::flush::Policy;
 use crate::metrics::Metrics;
-use crate::source::kinesis::aggregate::written::aggregate;
-use crate::source::kinesis::lease::{Ask, Fault, Lease, MemoryLeases};
-use crate::source::kinesis::stream::StreamError;
-use crate::source::kinesis::stream::memory::{Limits, Memory, Trouble};
+use crate::source::kinesis::lease::MemoryLeases;
+use crate::source::kinesis::stream::memory::{Limits, Memory};
 use crate::source::kinesis::stream::shard::Mode;
 use crate::source::kinesis::topology::Initial;
 
 /// How long a world has trouble, and how long it may take to get over it, both in simulated time.
 const TROUBLED: Duration = Duration::from_secs(400);
 const HEALING: Duration = Duration::from_secs(1200);
+/// How long a process may take a partition for one that only a person can mend: until it hears that another has it.
+const MISTAKEN: Duration = Duration::from_secs(60);
+/// Between two things that happen while nobody reads.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all processes share.
 pub(super) struct Services {
     pub(super) runtime: Arc<Runtime>,
     pub(super) stream: Memory,
     pub(super) leases: MemoryLeases,
-    pub(super) target: MemoryTarget,
+    pub(super) target: SimTarget,
     pub(super) initial: Initial,
     pub(super) metrics: Arc<Metrics>,
     /// Writes in the lease table of those who had lost the lease.
@@ -52,7 +58,7 @@ impl Services {
             runtime: Arc::new(runtime),
             stream,
             leases: MemoryLeases::default(),
-            target: MemoryTarget::new(),
+            target: SimTarget::default(),
             initial,
             metrics: Metrics::new().unwrap(),
             refused: Arc::default(),
@@ -67,6 +73,15 @@ enum Fate {
     Frozen(Duration),
 }
 
+/// Where the settings say that reading begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    Oldest,
+    Latest,
+    /// With what arrives from some time on, before anybody reads.
+    AtTimestamp,
+}
+
 /// How often what has happened.
 pub(super) type Tally = BTreeMap<String, u64>;
 
@@ -77,6 +92,8 @@ pub(super) struct World {
     frozen: Vec<(usize, Duration)>,
     names: usize,
     mode: Mode,
+    /// How often other threads get on while a worker is busy.
+    lags: u64,
     /// The number of the next record.
     next: u64,
     /// From which record on all must be there, as soon as that is settled.
@@ -84,6 +101,16 @@ pub(super) struct World {
     fates: BTreeMap<usize, Fate>,
     /// Services that are away, and until when.
     away: [(Arc<AtomicBool>, Duration); 2],
+    /// Leases that another program takes again and again, and until when.
+    fights: Vec<(String, Duration)>,
+    written: Written,
+    /// Whether the target refuses some rows.
+    refusals: bool,
+    /// How long there was somebody who had given a partition up.
+    stopped: Option<(Duration, String)>,
+    /// How long the stream is written to before anybody reads it, and what the settings say of where to begin then.
+    before: Duration,
+    begins: Begins,
     /// What the target had when it was looked at last.
     seen: (u64, usize),
     tally: Tally,
@@ -99,11 +126,28 @@ impl World {
             ..Limits::default()
         };
         let shards = random.pick(&[1, 2, 3, 5]);
-        let initial = random.pick(&[Initial::TrimHorizon, Initial::TrimHorizon, Initial::Latest]);
+        let begins = random.pick(&[Begins::Oldest, Begins::Latest, Begins::AtTimestamp]);
+        let initial = match begins {
+            Begins::Oldest => Initial::TrimHorizon,
+            Begins::Latest => Initial::Latest,
+            // It is told when the time has come.
+            Begins::AtTimestamp => Initial::AtTimestamp(UNIX_EPOCH),
+        };
+        let before = match begins == Begins::AtTimestamp || random.chance(3000) {
+            true => random.ms(5_000, 100_000),
+            false => Duration::ZERO,
+        };
         Self {
             services: Services::new(shards, limits, initial),
-            begun: (initial == Initial::TrimHorizon).then_some(0),
+            begun: (begins == Begins::Oldest).then_some(0),
+            before,
+            begins,
+            refusals: random.chance(3000),
+            fights: Vec::new(),
+            written: Written::default(),
+            stopped: None,
             mode: random.pick(&[Mode::Polling, Mode::Polling, Mode::FanOut, Mode::Auto]),
+            lags: random.pick(&[0, 3000]),
             random,
             processes: Vec::new(),
             frozen: Vec::new(),
@@ -127,8 +171,17 @@ impl World {
         self.services
             .stream
             .wall()
-            .duration_since(std::time::UNIX_EPOCH)
+            .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.now().as_millis()).unwrap()
+    }
+
+    fn rest(&self) {
+        let runtime = self.services.runtime.clone();
+        runtime.block_on(tokio::time::sleep(PAUSE));
     }
 
     fn count(&mut self, what: impl Into<String>) {
@@ -155,7 +208,32 @@ impl World {
         (self.tally, end)
     }
 
+    /// What the stream was before anybody read it.
+    fn go_before(&mut self) {
+        let now = self.now();
+        let (end, since) = (now + self.before, now + self.random.part(self.before));
+        while self.now() < end {
+            match self.random.index(100) {
+                0..30 => self.write(),
+                30 => self.reshard(),
+                _ => {}
+            }
+            self.rest();
+        }
+        if self.begins == Begins::AtTimestamp {
+            self.services.initial = Initial::AtTimestamp(UNIX_EPOCH + since);
+            let since = i64::try_from(since.as_millis()).unwrap();
+            let first = self.written.first_since(since);
+            self.begun = Some(first.unwrap_or(self.next));
+            self.tell(format_args!(
+                "it is to be read from record {:?} on",
+                self.begun
+            ));
+        }
+    }
+
     fn unfold(&mut self) -> Result<(), String> {
+        self.go_before();
         let began = self.now();
         self.make_trouble();
         while self.now() < began + TROUBLED {
@@ -190,111 +268,6 @@ impl World {
         ))
     }
 
-    fn make_trouble(&mut self) {
-        let often = self.random.pick(&[0, 50, 300]);
-        let mut random = Random::new(self.random.next());
-        let [(stream, _), (table, _)] = &self.away;
-        let (stream, table) = (stream.clone(), table.clone());
-        self.services.stream.set_troubles(move |_| {
-            if stream.load(Ordering::Relaxed) {
-                return Some(Trouble::Fail(StreamError::Throttled("all of it".into())));
-            }
-            random.chance(often).then(|| match random.index(5) {
-                0 => Trouble::Lose,
-                1 => Trouble::Empty,
-                2 => Trouble::Fail(StreamError::Expired),
-                3 => Trouble::Fail(StreamError::Throttled("too much".into())),
-                _ => Trouble::Fail(StreamError::Unavailable("the test said so".into())),
-            })
-        });
-        let often = self.random.pick(&[0, 100, 500]);
-        let mut random = Random::new(self.random.next());
-        self.services.leases.trouble(move |_| {
-            if table.load(Ordering::Relaxed) {
-                return Some(Fault::Down);
-            }
-            random.chance(often).then(|| match random.index(2) {
-                0 => Fault::Down,
-                _ => Fault::LostAnswer,
-            })
-        });
-    }
-
-    /// Something that happens, or nothing.
-    fn happen(&mut self) {
-        if self.random.chance(3000) {
-            self.write();
-        }
-        match self.random.index(1000) {
-            0..5 if self.processes.len() < 3 => self.start(),
-            5..7 => self.kill(),
-            7..10 => self.stop(),
-            10..12 => self.freeze_one(),
-            12..16 => self.reshard(),
-            16..19 => self.services.target.fail_commits(self.random.range(1, 5)),
-            19..21 => {
-                let slow = self.random.ms(0, 4000);
-                self.services.target.slow_commits(slow);
-            }
-            21..29 => self.lay_trap(),
-            29..31 => self.steal(),
-            31 if self.random.chance(5000) => self.take_away(),
-            _ => {}
-        }
-        self.come_back();
-        let now = self.now();
-        let thawed: Vec<usize> = self
-            .frozen
-            .iter()
-            .filter(|(_, until)| now >= *until)
-            .map(|(name, _)| *name)
-            .collect();
-        self.frozen.retain(|(_, until)| now < *until);
-        for name in thawed {
-            self.freeze(name, false);
-        }
-    }
-
-    /// A service is not to be had for a while.
-    fn take_away(&mut self) {
-        let which = self.random.index(self.away.len());
-        let until = self.now() + self.random.ms(5000, 60_000);
-        let what = ["the stream", "the lease table"][which];
-        self.tell(format_args!("{what} is away"));
-        self.count(format!("{what} is away"));
-        let (away, end) = &mut self.away[which];
-        away.store(true, Ordering::Relaxed);
-        *end = until;
-    }
-
-    fn come_back(&mut self) {
-        let now = self.now();
-        for (away, end) in &self.away {
-            if now >= *end {
-                away.store(false, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// A process is cut off at its next step of some kind.
-    fn lay_trap(&mut self) {
-        if self.processes.is_empty() {
-            return;
-        }
-        let at = self.random.index(self.processes.len());
-        let name = self.processes[at].name;
-        let trap = Trap {
-            arrow: self.random.pick(&Arrow::ALL),
-            before: self.random.chance(5000),
-        };
-        let fate = match self.random.chance(5000) {
-            true => Fate::Killed,
-            false => Fate::Frozen(self.random.ms(100, 4 * FAILOVER.as_millis() as u64)),
-        };
-        self.processes[at].gate.lay(trap);
-        self.fates.insert(name, fate);
-    }
-
     fn spring_traps(&mut self) {
         for at in (0..self.processes.len()).rev() {
             let Some(Trap { arrow, before }) = self.processes[at].gate.sprung() else {
@@ -321,194 +294,29 @@ impl World {
         }
     }
 
-    /// A worker of a KCL takes a lease from whoever has it, and dies.
-    fn steal(&mut self) {
-        let rows = self.services.leases.rows();
-        let rows: Vec<&Lease> = rows.iter().filter(|row| row.owner.is_some()).collect();
-        if rows.is_empty() {
-            return;
-        }
-        let seen = Box::new(rows[self.random.index(rows.len())].clone());
-        self.tell(format_args!("{} is taken by another program", seen.key));
-        let planned = check::has_plan(&seen);
-        let owner = "kcl".to_owned();
-        if self
-            .services
-            .leases
-            .apply(&Ask::Take { seen, owner })
-            .is_ok()
-        {
-            self.count(match planned {
-                true => "stolen with a plan",
-                false => "stolen",
-            });
-        }
-    }
-
-    fn write(&mut self) {
-        for _ in 0..self.random.range(1, 12) {
-            let hash = u128::from(self.random.next()) << 64 | u128::from(self.random.next());
-            if !self.random.chance(2500) {
-                self.write_one(hash);
-                continue;
-            }
-            // Another hash key in an aggregate may be of another shard after a reshard.
-            let apart = self.random.chance(2000);
-            let hashes: Vec<u128> = (0..self.random.range(1, 9))
-                .map(|nth| {
-                    if apart && nth > 0 {
-                        u128::MAX - hash
-                    } else {
-                        hash
-                    }
-                })
-                .collect();
-            self.write_aggregate(&hashes);
-        }
-    }
-
-    fn write_one(&mut self, hash: u128) {
-        let data = self.event();
-        self.services.stream.put(hash, "k", data.as_bytes());
-    }
-
-    fn write_aggregate(&mut self, hashes: &[u128]) {
-        let open = self.services.stream.open();
-        let within = |hash: &u128| {
-            let shard = open.iter().find(|shard| {
-                shard.hash_range.start <= hashes[0] && hashes[0] <= shard.hash_range.end
-            });
-            shard.is_some_and(|shard| {
-                shard.hash_range.start <= *hash && *hash <= shard.hash_range.end
-            })
-        };
-        // The producer sends the records of an aggregate again one by one if some of them belong elsewhere.
-        let whole = hashes.iter().all(within);
-        let begin = self.next;
-        let users: Vec<(String, String)> = hashes
-            .iter()
-            .map(|hash| (self.event(), hash.to_string()))
-            .collect();
-        let users: Vec<_> = users
-            .iter()
-            .map(|(data, hash)| ("k", Some(hash.as_str()), data.as_bytes()))
-            .collect();
-        self.services.stream.put(hashes[0], "a", &aggregate(&users));
-        self.count(if whole {
-            "aggregates"
-        } else {
-            "aggregates cut"
-        });
-        if !whole {
-            self.next = begin;
-            for hash in hashes {
-                self.write_one(*hash);
-            }
-        }
-    }
-
-    fn event(&mut self) -> String {
-        let number = self.next;
-        self.next += 1;
-        format!(r#"{{"c":"t","n":{number}}}"#)
-    }
-
     fn start(&mut self) {
         self.names += 1;
-        let policy = Policy {
-            max_span_age: self.random.ms(500, 20_000),
-            max_batch_age: Duration::from_secs(5),
-            max_output: 1 << 40,
-            batch_rows: self.random.pick(&[1, 5, 100]),
-            batch_bytes: 1 << 20,
-            max_in_flight: 3,
+        let ways = Ways {
+            mode: self.mode,
+            lags: self.lags,
+            policy: Policy {
+                max_span_age: self.random.ms(500, 20_000),
+                max_batch_age: Duration::from_secs(5),
+                // What the second span under way is sealed for.
+                max_output: self.random.pick(&[1 << 40, 1 << 40, 3000]),
+                batch_rows: self.random.pick(&[1, 5, 100]),
+                batch_bytes: 1 << 20,
+                max_in_flight: 3,
+            },
         };
         self.tell(format_args!("process {} starts", self.names));
-        let process = Process::start(self.names, &self.services, self.mode, policy);
+        let process = Process::start(self.names, &self.services, ways);
         self.processes.push(process);
-    }
-
-    fn kill(&mut self) {
-        if self.processes.is_empty() {
-            return;
-        }
-        let at = self.random.index(self.processes.len());
-        let process = self.processes.swap_remove(at);
-        self.tell(format_args!("process {} is killed", process.name));
-        self.count("killed");
-        self.frozen.retain(|(name, _)| *name != process.name);
-        process.kill();
-    }
-
-    fn stop(&mut self) {
-        if self.processes.is_empty() {
-            return;
-        }
-        let at = self.random.index(self.processes.len());
-        let name = self.processes[at].name;
-        if self.frozen.iter().all(|(frozen, _)| *frozen != name) {
-            self.tell(format_args!("process {name} is asked to stop"));
-            self.count("stopped");
-            self.processes[at].begin_stop();
-        }
-    }
-
-    fn freeze_one(&mut self) {
-        if self.processes.is_empty() {
-            return;
-        }
-        let at = self.random.index(self.processes.len());
-        let name = self.processes[at].name;
-        let length = self.random.ms(100, 4 * FAILOVER.as_millis() as u64);
-        if self.processes[at].is_stopping() || self.frozen.iter().any(|(frozen, _)| *frozen == name)
-        {
-            return;
-        }
-        self.tell(format_args!("process {name} stands still for {length:?}"));
-        self.count("frozen");
-        self.freeze(name, true);
-        self.frozen.push((name, self.now() + length));
-    }
-
-    fn freeze(&self, name: usize, frozen: bool) {
-        if let Some(process) = self.processes.iter().find(|process| process.name == name) {
-            process.freeze(frozen);
-        }
-    }
-
-    fn reshard(&mut self) {
-        let mut open = self.services.stream.open();
-        open.sort_by_key(|shard| shard.hash_range.start);
-        if open.len() > 1 && self.random.chance(5000) {
-            let at = self.random.index(open.len() - 1);
-            self.count_reshard("merges", &[&open[at].id, &open[at + 1].id]);
-            let child = self.services.stream.merge(&open[at].id, &open[at + 1].id);
-            self.tell(format_args!(
-                "{} and {} are merged to {child}",
-                open[at].id,
-                open[at + 1].id
-            ));
-        } else if open.len() < 6 {
-            let at = self.random.index(open.len());
-            self.count_reshard("splits", &[&open[at].id]);
-            let children = self.services.stream.split(&open[at].id);
-            self.tell(format_args!("{} is split to {children:?}", open[at].id));
-        }
-    }
-
-    fn count_reshard(&mut self, what: &str, shards: &[&String]) {
-        let rows = self.services.leases.rows();
-        let planned = |row: &Lease| shards.contains(&&row.key) && check::has_plan(row);
-        match rows.iter().any(planned) {
-            true => self.count(format!("{what} in the middle of a plan")),
-            false => self.count(what),
-        }
     }
 
     fn step_all(&mut self) -> Result<(), String> {
         if self.processes.is_empty() {
-            let runtime = self.services.runtime.clone();
-            runtime.block_on(tokio::time::sleep(Duration::from_millis(100)));
+            self.rest();
         }
         let mut ended = Vec::new();
         for at in 0..self.processes.len() {
@@ -523,8 +331,7 @@ impl World {
             }
         }
         if self.processes.len() == self.frozen.len() {
-            let runtime = self.services.runtime.clone();
-            runtime.block_on(tokio::time::sleep(Duration::from_millis(100)));
+            self.rest();
         }
         for name in ended {
             self.tell(format_args!("process {name} has stopped"));
@@ -548,19 +355,43 @@ impl World {
             self.count("steps with one parent of a merge lagging");
         }
         check::leases(&self.services)?;
+        self.look_for_stopped()?;
+        if let Some(begun) = self.begun {
+            self.written.check(&self.services, begun)?;
+        }
         let target = &self.services.target;
         let seen = (target.commit_attempts(), target.spans().len());
         if std::mem::replace(&mut self.seen, seen) == seen {
             return Ok(());
         }
         check::spans(&self.services)?;
+        if let (Begins::AtTimestamp, Some(begun)) = (self.begins, self.begun) {
+            check::none_before(&self.services, begun)?;
+        }
         check::each_once(&self.services)
+    }
+
+    /// Nothing that happens is for a person to mend.
+    fn look_for_stopped(&mut self) -> Result<(), String> {
+        let frozen = |name| self.frozen.iter().any(|(frozen, _)| *frozen == name);
+        let mut awake = self.processes.iter().filter(|p| !frozen(p.name));
+        let why = awake.find_map(Process::stopped);
+        self.stopped = match (self.stopped.take(), why) {
+            (Some((since, why)), Some(_)) if self.now() > since + MISTAKEN => return Err(why),
+            (None, Some(why)) => {
+                self.tell(format_args!("somebody gives up {why}"));
+                Some((self.now(), why))
+            }
+            (before, Some(_)) => before,
+            (_, None) => None,
+        };
+        Ok(())
     }
 
     /// The first of those records that must be there and are not; `None` if it is not settled which must be.
     fn missing(&self) -> Option<Vec<u64>> {
-        let rows = check::rows(&self.services);
+        let target = &self.services.target;
         let all = self.begun?..self.next;
-        Some(all.filter(|n| !rows.contains_key(n)).take(10).collect())
+        Some(all.filter(|n| !target.has(*n)).take(10).collect())
     }
 }

@@ -38,6 +38,11 @@ impl Random {
         of[self.index(of.len())]
     }
 
+    /// A part of a duration, in milliseconds.
+    pub(in crate::worker::tests) fn part(&mut self, of: Duration) -> Duration {
+        self.ms(0, u64::try_from(of.as_millis()).unwrap())
+    }
+
     /// A duration in milliseconds, both ends included.
     pub(in crate::worker::tests) fn ms(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_millis(self.range(low, high))

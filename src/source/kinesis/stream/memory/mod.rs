@@ -158,7 +158,10 @@ impl Memory {
                 true => u128::MAX,
                 false => start + (width - 1),
             };
-            memory.state().add(Vec::new(), HashRange { start, end });
+            let wall = memory.wall();
+            memory
+                .state()
+                .add(Vec::new(), HashRange { start, end }, wall);
         }
         memory
     }
@@ -180,14 +183,14 @@ impl Memory {
 
     /// Splits an open shard in the middle. Returns the children's ids.
     pub(crate) fn split(&self, shard: &str) -> Vec<String> {
-        let children = self.state().split(shard);
+        let children = self.state().split(shard, self.wall());
         self.0.changed.notify_waiters();
         children
     }
 
     /// Merges two open shards that are neighbours. Returns the child's id.
     pub(crate) fn merge(&self, one: &str, other: &str) -> String {
-        let child = self.state().merge(one, other);
+        let child = self.state().merge(one, other, self.wall());
         self.0.changed.notify_waiters();
         child
     }

@@ -17,6 +17,9 @@ pub(super) struct Kept {
     /// Records deleted before those.
     trimmed: usize,
     children: Vec<Child>,
+    /// Since when and until when it is open.
+    made: SystemTime,
+    closed: Option<SystemTime>,
     pub(super) forgotten: bool,
     /// When it was read lately, and until when all is used up.
     reads: VecDeque<Duration>,
@@ -47,6 +50,11 @@ impl Kept {
             From::At(sequence) => before(&|record| record.sequence < sequence),
             From::AtTimestamp(time) => before(&|record| record.arrival_ms < Some(millis(time))),
         }
+    }
+
+    /// The service counts the moment at which a shard is closed to it, and to its children.
+    fn was_open(&self, time: SystemTime) -> bool {
+        self.made <= time && self.closed.is_none_or(|closed| closed >= time)
     }
 
     fn end(&self) -> usize {
@@ -121,7 +129,12 @@ impl State {
         format!("4960{:052}", self.numbers).parse().unwrap()
     }
 
-    pub(super) fn add(&mut self, parents: Vec<String>, hash_range: HashRange) -> Child {
+    pub(super) fn add(
+        &mut self,
+        parents: Vec<String>,
+        hash_range: HashRange,
+        made: SystemTime,
+    ) -> Child {
         let id = format!("shardId-{:012}", self.shards.len());
         let child = Child {
             id: id.clone(),
@@ -141,6 +154,8 @@ impl State {
             records: VecDeque::new(),
             trimmed: 0,
             children: Vec::new(),
+            made,
+            closed: None,
             forgotten: false,
             reads: VecDeque::new(),
             used_up: Duration::ZERO,
@@ -186,19 +201,19 @@ impl State {
         (kept.shard.id.clone(), sequence)
     }
 
-    pub(super) fn split(&mut self, id: &str) -> Vec<String> {
+    pub(super) fn split(&mut self, id: &str, wall: SystemTime) -> Vec<String> {
         let HashRange { start, end } = self.shard(id).unwrap().shard.hash_range;
         let middle = start + (end - start) / 2;
         let halves = [(start, middle), (middle + 1, end)];
         let children: Vec<Child> = halves
             .into_iter()
-            .map(|(start, end)| self.add(vec![id.to_owned()], HashRange { start, end }))
+            .map(|(start, end)| self.add(vec![id.to_owned()], HashRange { start, end }, wall))
             .collect();
-        self.close(id, &children);
+        self.close(id, &children, wall);
         children.into_iter().map(|child| child.id).collect()
     }
 
-    pub(super) fn merge(&mut self, one: &str, other: &str) -> String {
+    pub(super) fn merge(&mut self, one: &str, other: &str, wall: SystemTime) -> String {
         let first = self.shard(one).unwrap().shard.hash_range;
         let second = self.shard(other).unwrap().shard.hash_range;
         assert_eq!(first.end + 1, second.start, "neighbours only");
@@ -206,17 +221,18 @@ impl State {
             start: first.start,
             end: second.end,
         };
-        let child = self.add(vec![one.to_owned(), other.to_owned()], range);
-        self.close(one, std::slice::from_ref(&child));
-        self.close(other, std::slice::from_ref(&child));
+        let child = self.add(vec![one.to_owned(), other.to_owned()], range, wall);
+        self.close(one, std::slice::from_ref(&child), wall);
+        self.close(other, std::slice::from_ref(&child), wall);
         child.id
     }
 
-    fn close(&mut self, id: &str, children: &[Child]) {
+    fn close(&mut self, id: &str, children: &[Child], wall: SystemTime) {
         let last = self.number();
         let kept = self.shard(id).unwrap();
         assert!(!kept.shard.closed, "{id} is closed already");
         kept.shard.closed = true;
+        kept.closed = Some(wall);
         kept.shard.last = Some(last);
         kept.children = children.to_vec();
     }
@@ -229,7 +245,8 @@ impl State {
             Filter::AtLatest => !kept.shard.closed,
             // Everything that was ever written is retained, but what was forgotten.
             Filter::AtTrimHorizon => !kept.shard.parents.iter().any(known),
-            Filter::All | Filter::AtTimestamp(_) => true,
+            Filter::AtTimestamp(time) => kept.was_open(*time),
+            Filter::All => true,
         });
         shards.map(|kept| kept.shard.clone()).collect()
     }
