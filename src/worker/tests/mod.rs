@@ -396,8 +396,8 @@ fn a_lost_partition_is_dropped_and_its_late_acknowledgement_ignored() {
     bench.source.0.borrow_mut().next.clear();
     bench.source.happen(Event::Lost(vec![Slot(0)]));
     bench.worker.step().unwrap();
-    let target = bench.target.clone();
-    bench.turn_until("written late", |_| target.rows(&Table::new("p", "a")) == 5);
+    // Until it would have been written.
+    std::thread::sleep(Duration::from_millis(1500));
     bench.turn().unwrap();
     // The scripted source asserts that nothing is committed for a partition that is not owned.
     assert_eq!(bench.source.checkpoint(0), Some(0));
