@@ -36,8 +36,8 @@ fn who_waits_costs_next_to_nothing_and_hears_at_once() {
     let waits = (program.waits() - waits) as f64 / start.elapsed().as_secs_f64();
     let share = (program.cpu_time() - before).as_secs_f64() / start.elapsed().as_secs_f64();
     println!("{:.2}% of a core, {waits:.0} waits a second", share * 100.0);
-    assert!(waits < 400.0, "its threads wait {waits:.0} times a second");
-    assert!(share < 0.1, "{:.2}% of a core", share * 100.0);
+    assert!(waits < 100.0, "its threads wait {waits:.0} times a second");
+    assert!(share < 0.05, "{:.2}% of a core", share * 100.0);
 
     // The best of three: the machine may have been busy.
     let times = [(); 3].map(|()| {

@@ -428,8 +428,9 @@ fn we_are_killed_beside_a_kcl() {
     let mut program = Program::start_in(&large, &[], &[("ALLUVIUM_FAILPOINT", "committed:1")]);
     shared.wait_for_shares(&balanced);
     for shard in [halves(LOW), halves(HIGH)].concat() {
-        // 2048 rows become a batch: the first ends within the third aggregate.
-        shared.send(shard, 10, 1000);
+        // 2048 rows become a batch, which is looked at after a thousand records more at the latest: within this aggregate, whatever else
+        // of the stream was there to be fetched with it.
+        shared.send(shard, 1, 4000);
     }
     assert_eq!(program.wait(seconds(180)), -1, "{}", program.log());
     assert!(
