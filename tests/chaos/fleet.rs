@@ -18,8 +18,8 @@ pub(crate) const FAILPOINTS: [&str; 4] = ["sealed", "planned", "written", "commi
 const KILLED: i32 = 9;
 const ABORTED: i32 = 6;
 const TERMINATED: i32 = 15;
-/// A process younger than this may not catch signals yet.
-const YOUNG: Duration = Duration::from_secs(3);
+/// A process that has not left by then never will: by itself it gives up sooner.
+const LEAVING: Duration = seconds(90);
 
 /// A place for a process, with its own address of the proxy.
 pub(crate) struct Slot {
@@ -30,7 +30,8 @@ pub(crate) struct Slot {
     /// Set when the proxy has killed the process between two outputs.
     sprung: Arc<AtomicBool>,
     pub(crate) frozen: bool,
-    started: Instant,
+    /// Bytes of the log that those before it have written.
+    said: usize,
     leaving: Option<Instant>,
 }
 
@@ -59,7 +60,7 @@ impl Slot {
             failpoint: None,
             sprung: Arc::default(),
             frozen: false,
-            started: Instant::now(),
+            said: 0,
             leaving: None,
         }
     }
@@ -79,11 +80,11 @@ impl Slot {
             .iter()
             .map(|text| ("ALLUVIUM_FAILPOINT", text.as_str()))
             .collect();
+        self.said = Program::said(&config).len();
         self.program = Some(Program::start_in(&config, &[], &environment));
         self.failpoint = failpoint.map(|(name, _)| name);
         self.sprung.store(false, Ordering::Relaxed);
         self.frozen = false;
-        self.started = Instant::now();
         self.leaving = None;
     }
 
@@ -152,20 +153,20 @@ impl Slot {
     pub(crate) fn ended(&mut self, forbidden: bool) -> Option<End> {
         let program = self.program.as_mut()?;
         let Some(status) = program.status() else {
-            let late = self
-                .leaving
-                .is_some_and(|since| since.elapsed() > seconds(45));
+            let late = self.leaving.is_some_and(|since| since.elapsed() > LEAVING);
             if !late {
                 return None;
             }
             program.kill();
             self.program = None;
             self.leaving = None;
-            return Some(End::Unexpected("had not left 45 s after SIGTERM".into()));
+            return Some(End::Unexpected(format!(
+                "had not left {LEAVING:?} after SIGTERM"
+            )));
         };
-        let left_at = self.leaving.take();
-        let leaving = left_at.is_some();
-        let young = left_at.is_some_and(|at| at.duration_since(self.started) < YOUNG);
+        let leaving = self.leaving.take().is_some();
+        // It catches signals before its first word.
+        let young = leaving && program.log().len() == self.said;
         self.door.disarm();
         // The last word of the process, which shares its log with those before it.
         let refused = program

@@ -102,7 +102,7 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
         &proxy,
         has_failpoints(&history),
     );
-    let sent = while_fed(|stop| feed.run(size.rate, stop), || schedule.run(size.time));
+    let sent = while_fed(|stop| feed.run(size.rate, stop), || schedule.run(size));
     let mut offences = std::mem::take(&mut schedule.offences);
     drop(schedule);
 
@@ -205,7 +205,7 @@ pub(crate) fn while_fed<T: Send>(
 pub(crate) fn catch_up(config: &Config, history: &History, size: Size) -> Option<String> {
     let start = Instant::now();
     let mut program = Program::start_in(config, &["--until-end"], &[]);
-    let code = program.wait(seconds(120) + size.time);
+    let code = program.wait(seconds(180) + size.time);
     history.note(&format!("run --until-end took {:.1?}", start.elapsed()));
     (code != 0).then(|| format!("run --until-end ended with {code}"))
 }

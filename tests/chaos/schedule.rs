@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Size;
 use crate::fleet::{End, Slot, draw_failpoint};
 use crate::history::History;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::random::Random;
 use crate::support::seconds;
+
+/// For so long a process may find that it may not write after it was allowed to again: it may start slowly, and be frozen meanwhile.
+const FORBIDDEN: Duration = seconds(60);
 
 /// Something to be done later.
 enum Later {
@@ -74,13 +78,17 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Makes trouble for so long, then ends all of it and stops every process.
-    pub(crate) fn run(&mut self, time: Duration) {
-        let end = Instant::now() + time;
+    /// Makes trouble, then ends all of it and stops every process.
+    pub(crate) fn run(&mut self, size: Size) {
+        let start = Instant::now();
+        let goes_on = |history: &History| match start.elapsed() {
+            time if time < size.time => true,
+            time => history.faults() < size.faults && time < size.time * 4,
+        };
         self.start(0);
         self.start(1);
         let mut next = Instant::now() + seconds(4);
-        while Instant::now() < end {
+        while goes_on(self.history) {
             self.watch();
             self.do_what_is_due(Instant::now());
             self.stream.tend(self.history);
@@ -185,7 +193,7 @@ impl<'a> Schedule<'a> {
         self.troubled.retain(|other| *other != fault);
         let hits = self.proxy.hits(fault) - hits;
         if fault == Fault::Forbidden {
-            self.forbidden_until = Instant::now() + seconds(20);
+            self.forbidden_until = Instant::now() + FORBIDDEN;
         }
         if hits > 0 {
             self.history.fault(
@@ -282,7 +290,7 @@ impl<'a> Schedule<'a> {
         self.proxy.set_hang(hang);
         self.proxy.set(fault, rate);
         if fault == Fault::Forbidden {
-            self.forbidden_until = Instant::now() + seconds(20);
+            self.forbidden_until = Instant::now() + FORBIDDEN;
         }
         self.history.note(&format!(
             "s3-{} at {rate} of 1000 requests for {time:.1?}",

@@ -136,7 +136,7 @@ fn records_of_several_schemas_land_in_one_table_whenever_the_registry_comes() {
     let registry = Registry::start(false);
     let config = registry.config(Config::new(&directory, &bootstrap, "events"), "hunter2");
     let mut program = Program::start_with(&config, &["--until-end"]);
-    eventually("a line that says what is waited for", seconds(30), || {
+    eventually("a line that says what is waited for", seconds(120), || {
         let log = program.log();
         log.contains("schema 1 cannot be had; the partition waits for it") && log.contains("503")
     });
@@ -151,7 +151,7 @@ fn records_of_several_schemas_land_in_one_table_whenever_the_registry_comes() {
         (0, 0)
     );
     registry.up.store(true, Ordering::Relaxed);
-    assert_eq!(program.wait(seconds(60)), 0, "{}", program.log());
+    assert_eq!(program.wait(seconds(120)), 0, "{}", program.log());
     assert!(!program.log().contains("hunter2"));
 
     let rows = table_rows(&config.output());
@@ -194,7 +194,7 @@ fn a_registry_that_refuses_us_ends_the_run_and_loses_nothing() {
     // Only the one that refuses: another that may answer later would be waited for.
     let config = config.set("schema-registry.url", &registry.url);
     let mut program = Program::start_with(&config, &["--until-end"]);
-    assert_eq!(program.wait(seconds(60)), 1);
+    assert_eq!(program.wait(seconds(120)), 1);
     let log = program.log();
     assert!(
         log.contains("schema-registry.password") && log.contains("401"),
@@ -202,7 +202,7 @@ fn a_registry_that_refuses_us_ends_the_run_and_loses_nothing() {
     );
     assert_eq!(dead_letters(&config.output()).len(), 0);
     let config = config.set("schema-registry.password", "hunter2");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(
         (
             table_rows(&config.output()).len(),
@@ -225,7 +225,7 @@ fn a_header_may_say_the_schema() {
     sender.finish();
     let registry = Registry::start(true);
     let config = registry.config(Config::new(&directory, &bootstrap, "events"), "hunter2");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let rows = table_rows(&config.output());
     assert_eq!(rows.len(), 2);
     assert!(
@@ -259,7 +259,7 @@ fn schemas_may_lie_in_files_and_records_in_containers() {
             &directory.join("schemas").display().to_string(),
         )
         .set("source.data-format.avro.collection", "RECORD");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let rows = table_rows(&config.output());
     assert_eq!(rows.len(), 1);
     assert_eq!(
@@ -298,7 +298,7 @@ fn schemas_may_lie_in_files_and_records_in_containers() {
         .set("kafka.topic", "files")
         .set("kafka.group.id", "files")
         .set("source.data-format.avro.encoding", "CONTAINER");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let rows = table_rows(&config.output().join("files/files"));
     let values: Vec<_> = rows
         .iter()
@@ -459,7 +459,7 @@ fn every_type_and_logical_type_becomes_a_column_of_its_own() {
             &schemas.display().to_string(),
         )
         .set("target.json.layout", "flat");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(dead_letters(&config.output()), Vec::<Value>::new());
     let mut rows = table_rows(&config.output());
     for row in &mut rows {

@@ -54,7 +54,7 @@ fn what_was_decided_once_holds_for_every_later_run() {
         )
     };
     broker::send_all(&bootstrap, "events", &[&event(r#""Amount":1,"tags":[]"#)]);
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(
         columns(&config, "p.c"),
         [
@@ -71,7 +71,7 @@ fn what_was_decided_once_holds_for_every_later_run() {
     ];
     let later: Vec<_> = later.iter().map(String::as_str).collect();
     broker::send_all(&bootstrap, "events", &later);
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let rows = table_rows(&config.output());
     assert_eq!(
         properties(&rows, "amount"),
@@ -136,7 +136,7 @@ fn the_originals_records_are_read_by_the_columns_of_their_table() {
     send(&[&[2, 8][..], b"none", &row(6, "cid", -1)].concat());
     send(&[&[0][..], &row(1, "broken", 1)[..5]].concat());
     sender.finish();
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let rows = table_rows(&config.output().join("shop/orders"));
     assert_eq!(properties(&rows, "amount"), [json!(7), Value::Null]);
     assert_eq!(
@@ -168,7 +168,7 @@ fn the_originals_records_are_read_by_the_columns_of_their_table() {
     send(&[&[0][..], &row(7, "dan", 3), &text("Oslo")].concat());
     send(&[&[0][..], &row(8, "eve", 4)].concat());
     let city = |count: usize| {
-        crate::support::eventually("rows", seconds(60), || {
+        crate::support::eventually("rows", seconds(120), || {
             table_rows(&config.output().join("shop/orders")).len() == count
         });
         properties(&table_rows(&config.output().join("shop/orders")), "city")
@@ -217,7 +217,7 @@ fn containers_whose_rows_bring_columns_are_taken_once() {
         .set("source.data-format", "AVRO")
         .set("source.project", "p")
         .set("source.data-format.avro.encoding", "CONTAINER");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let rows = table_rows(&config.output());
     assert_eq!(rows.len(), 60);
     for (at, row) in rows.iter().enumerate() {
@@ -265,7 +265,7 @@ fn a_nested_records_column_has_all_its_fields_from_the_first_row() {
         .set("source.data-format", "AVRO")
         .set("source.project", "p")
         .set("source.data-format.avro.encoding", "CONTAINER");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let rows = table_rows(&config.output());
     assert_eq!(
         properties(&rows, "at"),

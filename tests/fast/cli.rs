@@ -217,7 +217,7 @@ fn an_idle_program_ends_cleanly_on_sigterm_and_sigint() {
         program.wait_ready();
         program.signal(signal);
         assert_eq!(
-            program.wait(seconds(30)),
+            program.wait(seconds(120)),
             0,
             "SIG{signal}; log:\n{}",
             program.log()
@@ -230,7 +230,7 @@ fn until_end_of_an_empty_topic_ends_at_once() {
     let (_scratch, directory) = scratch();
     let cluster = broker::mock_cluster(&[("events", 3)]);
     let config = Config::new(&directory, &cluster.bootstrap_servers(), "events");
-    Program::until_end(&config, seconds(30));
+    Program::until_end(&config, seconds(120));
     assert!(output::files(&config.output()).is_empty());
 }
 

@@ -30,7 +30,7 @@ fn send_noise(bootstrap: &str, count: usize) {
 }
 
 fn wait_until_read(program: &Program, records: u32) {
-    eventually("all records to be read", seconds(30), || {
+    eventually("all records to be read", seconds(120), || {
         program.get("/metrics").is_some_and(|(_, page)| {
             Metrics(page).sum("alluvium_records_total", &[]) >= f64::from(records)
         })
@@ -47,16 +47,17 @@ fn an_idle_partition_is_flushed_by_age() {
         .set("middleware.max-flush-duration", "2s");
     let mut program = Program::start(&config);
     program.wait_ready();
-    broker::send_all(&bootstrap, "events", &[r#"{"kind":"k"}"#]);
+    // Before the record can be read: sending takes its time to end.
     let sent = Instant::now();
-    eventually("the file of the only record", seconds(20), || {
+    broker::send_all(&bootstrap, "events", &[r#"{"kind":"k"}"#]);
+    eventually("the file of the only record", seconds(180), || {
         !files(&config.output()).is_empty()
     });
     assert!(
         sent.elapsed() > std::time::Duration::from_millis(1_500),
         "flushed before its time"
     );
-    eventually("the commit", seconds(10), || {
+    eventually("the commit", seconds(120), || {
         broker::committed(&bootstrap, "events", "events", 1).get(&0) == Some(&1)
     });
     assert!(
@@ -82,7 +83,7 @@ fn a_span_is_flushed_by_size() {
         .set("target.aws.s3-max-data-size", "200kB");
     let mut program = Program::start(&config);
     wait_until_read(&program, 9_000);
-    eventually("files of full spans", seconds(30), || {
+    eventually("files of full spans", seconds(120), || {
         files(&config.output()).len() >= 2
     });
     assert!(
@@ -113,7 +114,7 @@ fn a_span_is_flushed_when_memory_runs_short() {
         .set("memory.max-size", "1MB");
     let mut program = Program::start(&config);
     wait_until_read(&program, 8_000);
-    eventually("files without a trigger but memory", seconds(30), || {
+    eventually("files without a trigger but memory", seconds(120), || {
         !files(&config.output()).is_empty()
     });
     assert!(
@@ -146,11 +147,11 @@ fn a_failing_output_holds_its_partition_and_no_other() {
     for number in 1..=3 {
         sender.send(1, None, Some(br#"{"kind":"fine"}"#));
         sender.finish();
-        eventually("the other partition's commit", seconds(20), || {
+        eventually("the other partition's commit", seconds(120), || {
             committed().get(&1) == Some(&number)
         });
     }
-    eventually("retries in the metrics", seconds(20), || {
+    eventually("retries in the metrics", seconds(120), || {
         program.metrics().sum("alluvium_commit_failures_total", &[]) >= 2.0
     });
     assert_eq!(
@@ -165,7 +166,7 @@ fn a_failing_output_holds_its_partition_and_no_other() {
     );
 
     std::fs::remove_file(&blocker).unwrap();
-    eventually("the held partition to catch up", seconds(60), || {
+    eventually("the held partition to catch up", seconds(120), || {
         committed().get(&0) == Some(&1)
     });
     program.stop();
@@ -201,7 +202,7 @@ fn sigterm_flushes_and_commits_what_is_gathered() {
     let committed = broker::committed(&bootstrap, "events", "events", 3);
     assert_eq!(committed.into_values().collect::<Vec<_>>(), [100, 100, 100]);
     let before = files(&config.output());
-    Program::until_end(&config, seconds(30));
+    Program::until_end(&config, seconds(120));
     assert_eq!(files(&config.output()), before);
 }
 
@@ -215,7 +216,7 @@ fn a_new_group_starts_where_it_is_told() {
     let config = plain(Config::new(&directory, &bootstrap, "events")).set("kafka.offset", "latest");
     let mut program = Program::start(&config);
     program.wait_ready();
-    eventually("a row of the new record", seconds(30), || {
+    eventually("a row of the new record", seconds(120), || {
         broker::send_all(&bootstrap, "events", &[r#"{"kind":"new"}"#]);
         !files(&config.output()).is_empty()
     });

@@ -17,7 +17,7 @@ fn run(records: &[&str], adjust: impl FnOnce(Config) -> Config) -> (tempfile::Te
     let bootstrap = cluster.bootstrap_servers();
     broker::send_all(&bootstrap, "events", records);
     let config = adjust(Config::new(&directory, &bootstrap, "events"));
-    Program::until_end(&config, seconds(30));
+    Program::until_end(&config, seconds(120));
     (scratch, config)
 }
 
@@ -239,7 +239,7 @@ fn broken_records_become_dead_letters_and_harm_nobody() {
     let config = Config::new(&directory, &bootstrap, "events")
         .set("source.data-format.json.layout", "PLAIN")
         .set("source.max-record-size", "1kB");
-    Program::until_end(&config, seconds(30));
+    Program::until_end(&config, seconds(120));
 
     assert_eq!(table_rows(&config.output()).len(), 2);
     let letters = rows(&config.output(), "_dead_letters/events-0-0-6.ndjson.gz");

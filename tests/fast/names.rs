@@ -36,7 +36,7 @@ fn names_come_from_table_partition_and_span_alone() {
             .clone()
             .set("kafka.group.id", group)
             .set("target.file.directory", &output.display().to_string());
-        Program::until_end(&config, seconds(30));
+        Program::until_end(&config, seconds(120));
         let wanted = [
             "default/k0/events-0-0-5.ndjson.gz",
             "default/k0/events-1-0-5.ndjson.gz",
@@ -67,7 +67,7 @@ fn a_template_without_collection_puts_a_projects_tables_together() {
         "target.key",
         "all/{project}/{topic}/{partition}/{from}-{to}.gz",
     );
-    Program::until_end(&config, seconds(30));
+    Program::until_end(&config, seconds(120));
     assert_eq!(files(&config.output()), ["all/default/events/0/0-3.gz"]);
     let mut tables: Vec<_> = rows(&config.output(), "all/")
         .iter()
@@ -86,7 +86,7 @@ fn compression_can_be_switched_off_or_be_zstd() {
         broker::send_all(&bootstrap, "events", &[r#"{"kind":"a"}"#, "broken"]);
         let config = plain(Config::new(&directory, &bootstrap, "events"))
             .set("target.compression", compression);
-        Program::until_end(&config, seconds(30));
+        Program::until_end(&config, seconds(120));
         let object = format!("default/a/events-0-0-2.ndjson{ending}");
         assert_eq!(
             files(&config.output()),
@@ -130,7 +130,7 @@ fn hostile_names_stay_in_their_place() {
     sender.send(0, None, Some(project.to_string().as_bytes()));
     sender.finish();
     let config = Config::new(&directory, &bootstrap, "events");
-    Program::until_end(&config, seconds(30));
+    Program::until_end(&config, seconds(120));
 
     let outside: Vec<_> = files(&directory)
         .into_iter()
@@ -174,7 +174,7 @@ fn topics_can_be_a_list_or_a_pattern() {
         let config = plain(Config::new(&directory, &bootstrap, topics))
             .set("kafka.group.id", &format!("group-{count}-{}", topics.len()))
             .set("target.file.directory", &output.display().to_string());
-        Program::until_end(&config, seconds(30));
+        Program::until_end(&config, seconds(120));
         assert_eq!(
             table_rows(&output).len(),
             count,

@@ -56,10 +56,11 @@ fn send(bootstrap: &str, numbers: std::ops::Range<usize>) {
 
 /// Three spans in each of two partitions, of three tables and dead letters.
 fn filled(directory: &Path, bootstrap: &str) -> Config {
-    let config = plain(directory, bootstrap);
+    // Spans end with their round, however long it takes.
+    let config = plain(directory, bootstrap).set("middleware.max-flush-duration", "1h");
     for round in 0..3 {
         send(bootstrap, round * 60..round * 60 + 60);
-        Program::until_end(&config, seconds(60));
+        Program::until_end(&config, seconds(120));
     }
     config
 }
@@ -78,9 +79,11 @@ fn zstd_is_looked_into_and_mended_like_gzip() {
     let (_scratch, directory) = scratch();
     let cluster = broker::mock_cluster(&[("events", 2)]);
     let bootstrap = cluster.bootstrap_servers();
-    let config = plain(&directory, &bootstrap).set("target.compression", "zstd");
+    let config = plain(&directory, &bootstrap)
+        .set("target.compression", "zstd")
+        .set("middleware.max-flush-duration", "1h");
     send(&bootstrap, 0..60);
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let whole = texts(&config);
     let name = "default/b/events-1-0-30.ndjson.zst";
     assert!(
@@ -264,7 +267,7 @@ fn a_plan_nobody_can_finish_stops_its_partition_and_is_shown() {
     );
 
     let mut program = Program::start_with(&config, &["--until-end"]);
-    assert_eq!(program.wait(seconds(60)), 1, "{}", program.log());
+    assert_eq!(program.wait(seconds(120)), 1, "{}", program.log());
     let log = program.log();
     assert!(
         log.contains("partition stopped") && log.contains("events-0"),
@@ -308,7 +311,7 @@ fn a_plan_is_finished_with_the_settings_it_was_made_with() {
         &[r#"{"kind":"a","n":1}"#, r#"{"kind":"a","n":2}"#],
     );
     let note = || broker::note(&bootstrap, "events", ("events", 0));
-    eventually("a plan", seconds(20), || !note().is_empty());
+    eventually("a plan", seconds(120), || !note().is_empty());
     program.kill();
     let plan = note();
     assert!(
@@ -329,7 +332,7 @@ fn a_plan_is_finished_with_the_settings_it_was_made_with() {
             "new/{project}/{collection}/{topic}-{partition}-{from}-{to}.ndjson.gz",
         )
         .set("target.json.layout", "flat");
-    Program::until_end(&other, seconds(60));
+    Program::until_end(&other, seconds(120));
     let names = texts(&other);
     let names: Vec<_> = names.keys().map(String::as_str).collect();
     assert_eq!(

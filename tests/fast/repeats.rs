@@ -35,10 +35,10 @@ fn an_event_is_written_once_also_by_a_later_run() {
         numbers
     };
     send(0..200);
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(written(), (0..200).collect::<Vec<_>>());
     send(100..300);
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(written(), (0..300).collect::<Vec<_>>());
 }
 
@@ -67,8 +67,8 @@ fn a_crash_with_repeats_under_way_loses_no_event() {
         sender.finish();
         let environment = [("ALLUVIUM_FAILPOINT", failpoint)];
         let mut program = Program::start_in(&config, &["--until-end"], &environment);
-        assert_ne!(program.wait(seconds(60)), 0, "{failpoint}: it did not die");
-        Program::until_end(&config, seconds(60));
+        assert_ne!(program.wait(seconds(120)), 0, "{failpoint}: it did not die");
+        Program::until_end(&config, seconds(120));
         // A process that is killed while it writes a file leaves a part of it under another name.
         let whole = files(&config.output()).into_iter();
         let whole = whole.filter(|name| name.ends_with(".gz"));

@@ -21,11 +21,11 @@ fn metrics_count_what_went_through() {
         "events",
         &[r#"{"n":1}"#, "broken", r#"{"n":2}"#, "[]"],
     );
-    eventually("the commit", seconds(20), || {
+    eventually("the commit", seconds(120), || {
         broker::committed(&bootstrap, "events", "events", 1).get(&0) == Some(&4)
     });
     // The lag comes with the client's statistics, every five seconds.
-    eventually("the lag", seconds(20), || {
+    eventually("the lag", seconds(120), || {
         program.metrics().has("alluvium_lag_records")
     });
     let metrics = program.metrics();
@@ -78,18 +78,18 @@ fn metrics_count_what_went_through() {
 fn not_ready_before_the_broker_answers() {
     let (_scratch, directory) = scratch();
     let mut program = Program::start(&Config::new(&directory, "127.0.0.1:9", "events"));
-    eventually("the admin address", seconds(20), || {
+    eventually("the admin address", seconds(120), || {
         program
             .get("/healthz")
             .is_some_and(|(status, _)| status == 200)
     });
     assert_eq!(program.get("/readyz").map(|(status, _)| status), Some(503));
     let named = |line: &str| line.contains("trying again") && line.contains("127.0.0.1:9");
-    eventually("a warning that names the broker", seconds(30), || {
+    eventually("a warning that names the broker", seconds(120), || {
         program.log().lines().any(named)
     });
     program.signal("TERM");
-    assert_eq!(program.wait(seconds(10)), 0);
+    assert_eq!(program.wait(seconds(120)), 0);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_admin_address_can_be_switched_off() {
     program.stop();
     let mut program = Program::start(&config.clone().set("admin.listen", "off"));
     broker::send_all(&cluster.bootstrap_servers(), "events", &["{}"]);
-    eventually("the program to work", seconds(20), || {
+    eventually("the program to work", seconds(120), || {
         broker::committed(&cluster.bootstrap_servers(), "events", "events", 1).contains_key(&0)
     });
     assert!(TcpStream::connect(("127.0.0.1", config.admin)).is_err());
@@ -116,7 +116,7 @@ fn the_log_begins_with_what_runs_and_where_to_look() {
     let cluster = broker::mock_cluster(&[("events", 1)]);
     let config = Config::new(&directory, &cluster.bootstrap_servers(), "events")
         .set("kafka.group.id", "the-group");
-    let log = Program::until_end(&config, seconds(30));
+    let log = Program::until_end(&config, seconds(120));
     let admin = format!("127.0.0.1:{}", config.admin);
     let says_all = |line: &str| {
         ["events", "the-group", "file", &admin]
@@ -136,7 +136,7 @@ fn json_logs_are_json_line_by_line() {
     let bootstrap = cluster.bootstrap_servers();
     broker::send_all(&bootstrap, "events", &["broken"]);
     let config = Config::new(&directory, &bootstrap, "events").set("log.format", "json");
-    let log = Program::until_end(&config, seconds(30));
+    let log = Program::until_end(&config, seconds(120));
     assert!(!log.is_empty());
     for line in log.lines() {
         let entry: serde_json::Value =

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Base64;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import software.amazon.awssdk.awscore.client.builder.AwsClientBuilder;
 import software.amazon.awssdk.core.client.builder.SdkAsyncClientBuilder;
@@ -33,12 +34,14 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
 /**
  * A worker of the real KCL, 2.x or 3.x: polls from TRIM_HORIZON and appends to a file a line "shard sequence sub data" (data in base64) for
  * each user record, "> shard" when it begins a shard, and "= shard sequence sub" behind each checkpoint. It checkpoints behind every batch, or
- * not before KCL_CHECKPOINT_MILLIS have passed since the last time. Its standard output tells which shards it begins, loses and ends. Ends on
- * SIGTERM as a KCL should; with KCL_STOPS_WITHIN each shard stops within an aggregate of its next batch, if there is one.
+ * not before KCL_CHECKPOINT_MILLIS have passed since the last time. For KCL_BEGIN_MILLIS it has a shard before it reads of it. Its standard
+ * output tells which shards it begins, loses and ends. Ends on SIGTERM as a KCL should; with KCL_STOPS_WITHIN each shard stops within an
+ * aggregate of its next batch, if there is one, and that of this number is waited for.
  * Arguments: STREAM APPLICATION WORKER FILE; addresses come from KINESIS_ENDPOINT and DYNAMODB_ENDPOINT.
  */
 public final class Consumer {
     private static final boolean STOPS_WITHIN = System.getenv("KCL_STOPS_WITHIN") != null;
+    private static final CountDownLatch STOPPED_WITHIN = new CountDownLatch(1);
     private static final long CHECKPOINT_NANOS = TimeUnit.MILLISECONDS.toNanos(number("KCL_CHECKPOINT_MILLIS", 0));
     private static Path file;
     private static volatile boolean leaving;
@@ -75,8 +78,7 @@ public final class Consumer {
     private static void stop(Scheduler scheduler) {
         leaving = true;
         try {
-            // For the next batches.
-            if (STOPS_WITHIN) Thread.sleep(1500);
+            if (STOPS_WITHIN) STOPPED_WITHIN.await(60, TimeUnit.SECONDS);
             boolean whole = scheduler.startGracefulShutdown().get(20, TimeUnit.SECONDS);
             say(whole ? "stopped" : "stopped before its end");
         } catch (Exception e) {
@@ -121,7 +123,10 @@ public final class Consumer {
         public void initialize(InitializationInput input) {
             shard = input.shardId();
             say("begins " + shard + " behind " + input.extendedSequenceNumber());
-            store("begin", () -> append("> " + shard + "\n"));
+            store("begin", () -> {
+                append("> " + shard + "\n");
+                Thread.sleep(number("KCL_BEGIN_MILLIS", 0));
+            });
         }
 
         public void processRecords(ProcessRecordsInput input) {
@@ -142,6 +147,8 @@ public final class Consumer {
             if (over) {
                 say("stops within an aggregate of " + shard);
                 checkpoint("stop", () -> input.checkpointer().checkpoint(last.sequenceNumber(), last.subSequenceNumber()));
+                String waitedFor = String.format("shardId-%012d", number("KCL_STOPS_WITHIN", 0));
+                if (shard.equals(waitedFor)) STOPPED_WITHIN.countDown();
             } else if (System.nanoTime() - checkpointed >= CHECKPOINT_NANOS) {
                 checkpointed = System.nanoTime();
                 checkpoint("records", () -> input.checkpointer().checkpoint());

@@ -29,7 +29,7 @@ impl Watch {
         begun: u64,
     ) -> Self {
         let mut members = Vec::new();
-        eventually("two members", seconds(60), || {
+        eventually("two members", seconds(120), || {
             members = broker::members(bootstrap, group);
             members.len() == 2
                 && program

@@ -44,9 +44,9 @@ fn what_is_committed_is_not_read_again() {
     let stream = Stream::new("again", &shared_kafka());
     stream.feed(2_000, Duration::ZERO);
     let config = stream.config().s3(&bucket);
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let first = stream.assert_exact(&stream.fetch(&bucket));
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(stream.assert_exact(&stream.fetch(&bucket)), first);
 }
 

@@ -128,7 +128,7 @@ impl Example {
     }
 
     fn run(&self) {
-        let log = Program::until_end(&self.config, seconds(90));
+        let log = Program::until_end(&self.config, seconds(180));
         assert!(!log.contains("has no effect"), "{log}");
     }
 

@@ -18,17 +18,22 @@ fn a_minute_without_s3_costs_nothing() {
     let config = stream
         .config()
         .s3(s3.bucket())
+        .set("kafka.workers", "2")
         .set("kafka.client.max.poll.interval.ms", "20000")
         .set("memory.max-size", "96MB");
     let mut program = Program::start(&config);
+    program.wait_ready();
     thread::scope(|scope| {
+        let mut members = Vec::new();
+        eventually("both workers to be members", seconds(180), || {
+            members = broker::members(&stream.bootstrap, &stream.topic);
+            members.len() == 2
+        });
+        // Not before: how long it takes to get here is up to the machine.
         let feeder = scope.spawn(|| stream.feed(300_000, seconds(45)));
-        program.wait_ready();
-        eventually("the first commits", seconds(60), || {
+        eventually("the first commits", seconds(120), || {
             !stream.committed().is_empty()
         });
-        let members = broker::members(&stream.bootstrap, &stream.topic);
-        assert!(!members.is_empty());
 
         s3.kill();
         thread::sleep(Duration::from_secs(60));
@@ -61,15 +66,15 @@ fn a_broker_that_dies_and_returns_costs_nothing() {
     let stream = Stream::new("brokers", &kafka.bootstrap());
     let config = stream.config();
     let mut program = Program::start(&config);
+    program.wait_ready();
     thread::scope(|scope| {
         let feeder = scope.spawn(|| stream.feed(150_000, seconds(40)));
-        program.wait_ready();
         thread::sleep(seconds(10));
         kafka.kill(1);
         thread::sleep(seconds(12));
         kafka.restart(1);
         feeder.join().unwrap();
-        stream.wait_committed(seconds(120));
+        stream.wait_committed(seconds(180));
     });
     program.stop();
     stream.assert_exact(&config.output());

@@ -123,7 +123,7 @@ fn origin(kept: &Kept) -> Origin {
 fn late_records_are_in_the_historical_topic_as_sent_and_a_historical_worker_writes_them() {
     let stage = Stage::new("late");
     stage.feed();
-    Program::until_end(&stage.config, seconds(60));
+    Program::until_end(&stage.config, seconds(120));
     let on_time: Vec<_> = (0..EVENTS).filter(|n| !is_late(*n)).collect();
     assert_eq!(stage.rows(), on_time);
     let late = stage.late();
@@ -131,7 +131,7 @@ fn late_records_are_in_the_historical_topic_as_sent_and_a_historical_worker_writ
     assert!(late.values().all(|times| *times == 1), "{late:?}");
 
     let worker = stage.config.clone().set("historical.worker", "true");
-    Program::until_end(&worker, seconds(60));
+    Program::until_end(&worker, seconds(120));
     assert_eq!(stage.rows(), (0..EVENTS).collect::<Vec<_>>());
     assert_eq!(stage.late(), late, "late records were sent on again");
 }
@@ -145,8 +145,8 @@ fn a_crash_between_sending_and_committing_repeats_late_records_and_loses_none() 
         &["--until-end"],
         &[("ALLUVIUM_FAILPOINT", "written:1")],
     );
-    assert_ne!(program.wait(seconds(60)), 0, "the program did not die");
-    Program::until_end(&stage.config, seconds(60));
+    assert_ne!(program.wait(seconds(120)), 0, "the program did not die");
+    Program::until_end(&stage.config, seconds(120));
     let on_time: Vec<_> = (0..EVENTS).filter(|n| !is_late(*n)).collect();
     assert_eq!(stage.rows(), on_time);
     let late = stage.late();

@@ -116,7 +116,7 @@ impl Bench {
 
     fn wait_for_all(&self) {
         let sent = self.sent as usize;
-        eventually("all records in the target", seconds(90), || {
+        eventually("all records in the target", seconds(180), || {
             self.numbers().len() >= sent
         });
     }
@@ -138,10 +138,10 @@ fn a_stream_is_read_to_its_end_and_on_from_there() {
     bench.send(500);
     let shown = bench.ask(&["check"]);
     assert!(shown.contains("kinesis: 2 shards"), "{shown}");
-    Program::until_end(&bench.config, seconds(60));
+    Program::until_end(&bench.config, seconds(120));
     bench.assert_all();
     bench.send(300);
-    Program::until_end(&bench.config, seconds(60));
+    Program::until_end(&bench.config, seconds(120));
     bench.assert_all();
     let leases = bench.ask(&["leases"]);
     for shard in ["shardId-000000000000", "shardId-000000000001"] {
@@ -171,7 +171,7 @@ fn shards_are_split_and_merged_while_they_are_read() {
     // Reshards that nobody has read yet.
     bench.split("shardId-000000000003", ALL);
     bench.send(200);
-    Program::until_end(&bench.config, seconds(90));
+    Program::until_end(&bench.config, seconds(180));
     bench.assert_all();
     bench.ask(&["verify", "--deep"]);
 }
@@ -189,12 +189,12 @@ fn a_process_is_killed_and_another_goes_on() {
         for _ in 0..10 {
             bench.send(50);
         }
-        eventually("some new rows", seconds(60), || {
+        eventually("some new rows", seconds(120), || {
             bench.numbers().len() > before
         });
         program.kill();
     }
-    Program::until_end(&config, seconds(90));
+    Program::until_end(&config, seconds(180));
     bench.assert_all();
     bench.ask(&["verify", "--deep"]);
 }
@@ -233,7 +233,7 @@ fn leases_and_shards_are_seen_by_prometheus_and_cloudwatch() {
     let mut program = Program::start(&config);
     bench.send(100);
     bench.wait_for_all();
-    eventually("both leases to be counted", seconds(30), || {
+    eventually("both leases to be counted", seconds(120), || {
         let metrics = program.metrics();
         let sum = |name: &str| metrics.sum(name, &[]);
         sum("alluvium_leases_held") >= 2.0 && sum("alluvium_leases_taken_total") >= 2.0

@@ -124,7 +124,7 @@ fn hostile_payloads_cost_themselves_and_nothing_else() {
     let mut program = Program::start(&config);
     program.wait_ready();
     let mut members = Vec::new();
-    eventually("both workers to be members", seconds(60), || {
+    eventually("both workers to be members", seconds(120), || {
         members = broker::members(&bootstrap, &plain);
         members.len() == 2
     });

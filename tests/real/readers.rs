@@ -65,7 +65,7 @@ fn what_the_program_writes_is_read_by_everyone() {
             .set("target.file.directory", &directory.display().to_string())
             .set("target.compression", compression.name())
             .set("middleware.max-flush-duration", "30s");
-        Program::until_end(&config, seconds(120));
+        Program::until_end(&config, seconds(180));
         stream.assert_exact(&directory);
         let tables = directory.join(&stream.project);
         let files = output::files(&tables).len();

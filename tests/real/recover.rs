@@ -33,7 +33,7 @@ fn a_plan_is_given_up_only_when_nobody_reads_and_reading_goes_on_at_its_checkpoi
     // While a copy runs, its other partition is read, and no plan can be discarded.
     let mut program = Program::start(&config);
     program.wait_ready();
-    eventually("the other partition", seconds(60), || {
+    eventually("the other partition", seconds(120), || {
         broker::committed(&kafka, &topic, &topic, 2).get(&1) == Some(&30)
     });
     let discard = ["--discard-plan", "--partition", place.as_str()];
@@ -41,7 +41,7 @@ fn a_plan_is_given_up_only_when_nobody_reads_and_reading_goes_on_at_its_checkpoi
     assert_eq!(code, Some(1), "{shown}");
     assert!(shown.contains("stop all copies"), "{shown}");
     program.signal("TERM");
-    assert_eq!(program.wait(seconds(40)), 1, "{}", program.log());
+    assert_eq!(program.wait(seconds(120)), 1, "{}", program.log());
 
     // Not without naming it: nobody can tell where the outputs of such a plan are.
     let (code, shown) = recover(&["--discard-plan"]);
@@ -57,7 +57,7 @@ fn a_plan_is_given_up_only_when_nobody_reads_and_reading_goes_on_at_its_checkpoi
         "{shown}"
     );
 
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(table_rows(&config.output()).len(), 25 + 30);
     assert_eq!(recover(&[]), (Some(0), "no open plans\n".into()));
 }

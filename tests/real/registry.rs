@@ -118,7 +118,7 @@ fn the_number_stands_before_the_record_or_in_its_header_and_schemas_refer_to_oth
 
     let refused = config.clone().set("schema-registry.password", "wrong");
     let mut program = Program::start_with(&refused, &["--until-end"]);
-    assert_eq!(program.wait(seconds(60)), 1);
+    assert_eq!(program.wait(seconds(120)), 1);
     let log = program.log();
     assert!(
         log.contains("401") && log.contains("schema-registry.password"),
@@ -126,7 +126,7 @@ fn the_number_stands_before_the_record_or_in_its_header_and_schemas_refer_to_oth
     );
     assert_eq!(files(&config.output()), Vec::<String>::new());
 
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let wanted: Vec<_> = (0..20).map(|n| row(&stage.topic, n, n)).collect();
     assert_eq!(stage.rows(), wanted);
     let letters = dead_letters(&config.output());
@@ -158,7 +158,7 @@ fn json_stands_in_a_registrys_frame() {
         .clone()
         .set("source.data-format.json.layout", "PLAIN")
         .set("source.data-format.json.framing", "CONFLUENT");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     let properties: Vec<_> = stage
         .rows()
         .iter()
@@ -191,7 +191,7 @@ fn late_records_take_the_header_that_names_their_schema_with_them() {
         .avro(stage.config.clone())
         .set("kafka.historical-data-topic", &historical)
         .set("historical.max-flush-duration", "1s");
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     assert_eq!(stage.rows().len(), 0);
     for kept in broker::read_all(&stage.kafka, &historical, 1) {
         let n: i64 = String::from_utf8_lossy(&kept.headers["alluvium.offset"])
@@ -202,7 +202,7 @@ fn late_records_take_the_header_that_names_their_schema_with_them() {
     }
     Program::until_end(
         &config.clone().set("historical.worker", "true"),
-        seconds(60),
+        seconds(120),
     );
     let wanted: Vec<_> = (0..10).map(|n| row(&stage.topic, n, LATE + n)).collect();
     assert_eq!(stage.rows(), wanted);
@@ -228,7 +228,7 @@ fn a_registry_that_stops_stops_only_who_needs_it() {
     };
     send(0, 0, 100);
     let mut program = Program::start(&config);
-    eventually("rows of the first schema", seconds(60), || {
+    eventually("rows of the first schema", seconds(120), || {
         stage.rows().len() == 100
     });
 
@@ -240,11 +240,11 @@ fn a_registry_that_stops_stops_only_who_needs_it() {
     send(0, 200, 300);
     eventually(
         "rows of the partition that needs nobody",
-        seconds(60),
+        seconds(120),
         || stage.rows().len() == 200,
     );
     let waits = format!("schema {new} cannot be had; the partition waits for it");
-    eventually("a line that says what is waited for", seconds(60), || {
+    eventually("a line that says what is waited for", seconds(120), || {
         program.log().contains(&waits)
     });
     // Longer than a flush.
@@ -254,7 +254,7 @@ fn a_registry_that_stops_stops_only_who_needs_it() {
     assert_eq!(dead_letters(&config.output()), Vec::<Value>::new());
 
     registry.restart();
-    eventually("all rows", seconds(60), || stage.rows().len() == 300);
+    eventually("all rows", seconds(120), || stage.rows().len() == 300);
     program.stop();
     assert_eq!(dead_letters(&config.output()), Vec::<Value>::new());
     for (n, found) in (0..).zip(stage.rows()) {

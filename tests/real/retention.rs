@@ -54,10 +54,10 @@ fn a_checkpoint_that_has_expired_goes_on_with_the_oldest_record() {
     let (kafka, topic) = (shared_kafka(), unique("expired"));
     let config = config(&directory, &kafka, &topic);
     send(&kafka, &topic, 0..100);
-    Program::until_end(&config, seconds(60));
+    Program::until_end(&config, seconds(120));
     send(&kafka, &topic, 100..200);
     delete_before(&kafka, &topic, 150);
-    let log = Program::until_end(&config, seconds(60));
+    let log = Program::until_end(&config, seconds(120));
     assert!(
         log.contains("records were deleted") && log.contains("lost=50"),
         "{log}"
@@ -73,14 +73,17 @@ fn a_running_reader_that_retention_overtakes_reads_on() {
     let config = config(&directory, &kafka, &topic);
     send(&kafka, &topic, 0..100);
     let mut program = Program::start(&config);
-    eventually("the first records", seconds(60), || {
+    eventually("the first records", seconds(120), || {
         ids(&config).len() == 100
     });
     program.signal("STOP");
+    // What it has asked for already is answered with nothing, within half a second (`fetch.wait.max.ms`): it must not be given what
+    // comes now.
+    std::thread::sleep(seconds(5));
     send(&kafka, &topic, 100..200);
     delete_before(&kafka, &topic, 150);
     program.signal("CONT");
-    eventually("the records that were left", seconds(60), || {
+    eventually("the records that were left", seconds(120), || {
         ids(&config).len() >= 150
     });
     assert!(program.metrics().sum("alluvium_records_expired_total", &[]) >= 1.0);

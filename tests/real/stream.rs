@@ -67,7 +67,7 @@ impl Reading {
     /// Reads until so many records are there.
     async fn until(&mut self, count: usize) {
         while self.count() < count {
-            let next = timeout(seconds(60), self.readers.next()).await;
+            let next = timeout(seconds(120), self.readers.next()).await;
             let got = self.count();
             self.take(next.unwrap_or_else(|_| panic!("only {got} of {count} records came")));
         }
@@ -77,7 +77,7 @@ impl Reading {
     /// Reads until so many shards have ended.
     async fn until_ended(&mut self, shards: usize) {
         while self.ended.len() < shards {
-            let next = timeout(seconds(60), self.readers.next()).await;
+            let next = timeout(seconds(120), self.readers.next()).await;
             self.take(next.expect("a shard does not end"));
         }
     }
@@ -313,7 +313,7 @@ async fn what_is_missing_is_told_apart() {
     reading
         .readers
         .start("shardId-000000000007", 1, Start::Begin(From::TrimHorizon));
-    let fetched = timeout(seconds(30), reading.readers.next()).await.unwrap();
+    let fetched = timeout(seconds(120), reading.readers.next()).await.unwrap();
     assert!(matches!(fetched.news, News::Gone), "{:?}", fetched.news);
 }
 

@@ -330,25 +330,25 @@ fn four_and_a_kill(kind: DatabaseKind, resolved: bool) {
         .set("kafka.workers", "1")
         .set("kafka.session.timeout.ms", "6000");
     std::thread::scope(|scope| {
-        let feeder = scope.spawn(|| stage.feed(RECORDS, seconds(20)));
         let mut processes: Vec<_> = (0..4).map(|_| Program::start(&config.another())).collect();
-        eventually("each process to have partitions", seconds(90), || {
+        eventually("each process to have partitions", seconds(180), || {
             processes.iter().all(|process| {
                 process.get("/metrics").is_some()
                     && process.metrics().sum("alluvium_partitions", &[]) > 0.0
             })
         });
-        eventually("commits in mid-stream", seconds(90), || {
+        // Not before: how long it takes to get here is up to the machine, and one is to be killed in mid-stream.
+        let feeder = scope.spawn(|| stage.feed(RECORDS, seconds(20)));
+        eventually("commits in mid-stream", seconds(180), || {
             stage.committed() >= RECORDS / 4
         });
         let mut killed = processes.remove(1);
         killed.kill();
-        let at = stage.committed();
+        assert!(!feeder.is_finished(), "it was killed too late");
         feeder.join().unwrap();
-        eventually("everything to be committed", seconds(120), || {
+        eventually("everything to be committed", seconds(180), || {
             stage.committed() == RECORDS
         });
-        assert!(at < RECORDS, "it was killed too late");
         for process in &mut processes {
             process.stop();
         }
@@ -389,7 +389,7 @@ fn versions_that_change_with_every_record_cut_no_span() {
             .set("kafka.workers", "1")
             .set("stream.max-flush-duration", "10m")
             .set("middleware.max-flush-duration", "10m");
-        Program::until_end(&config, seconds(60));
+        Program::until_end(&config, seconds(120));
         let objects = assert_tiles(&stage, &files(&config.output()), RECORDS);
         assert_eq!(objects, PARTITIONS as usize);
         assert_rows(&stage, table_rows(&config.output()), RECORDS, resolved);

@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 
 
-def client():
+def client(attempts):
     return boto3.client(
         "s3",
         endpoint_url=os.environ["ALLUVIUM_TEST_S3_ENDPOINT"],
@@ -22,9 +22,9 @@ def client():
         region_name="us-east-1",
         config=Config(
             s3={"addressing_style": "path"},
-            connect_timeout=2,
-            read_timeout=30,
-            retries={"total_max_attempts": 1},
+            connect_timeout=10,
+            read_timeout=60,
+            retries={"total_max_attempts": attempts},
             max_pool_connections=8,
         ),
     )
@@ -59,9 +59,9 @@ def main():
     bucket = os.environ["ALLUVIUM_TEST_S3_BUCKET"]
     match sys.argv[1:]:
         case ["make-bucket"]:
-            make_bucket(client(), bucket)
+            make_bucket(client(1), bucket)
         case ["fetch", prefix, directory]:
-            fetch(client(), bucket, prefix, directory)
+            fetch(client(5), bucket, prefix, directory)
         case _:
             sys.exit(__doc__)
 

@@ -1,6 +1,7 @@
 //! A Kafka client for tests: topics, records, and what a group has committed.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::{eventually, seconds};
 
-const TIMEOUT: Duration = seconds(30);
+const TIMEOUT: Duration = seconds(60);
 
 /// librdkafka's broker inside this process, for tests without services.
 ///
@@ -49,13 +50,14 @@ pub fn create_topic_with(bootstrap: &str, topic: &str, partitions: i32, settings
         .build()
         .unwrap();
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
-    let results = runtime
-        .block_on(admin.create_topics([&wanted], &options))
-        .unwrap();
-    assert!(
-        results.iter().all(Result::is_ok),
-        "cannot create topic {topic}: {results:?}"
-    );
+    // Brokers that have just started may not know each other yet; one that was late with its answer has made it all the same.
+    patiently("a new topic", || {
+        let made = runtime.block_on(admin.create_topics([&wanted], &options));
+        match made.map_err(|error| error.to_string())?.remove(0) {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+            Err((_, error)) => Err(error.to_string()),
+        }
+    });
     let consumer: BaseConsumer = client(bootstrap).create().unwrap();
     eventually("leaders of a new topic", TIMEOUT, || {
         consumer
@@ -71,6 +73,18 @@ pub fn create_topic_with(bootstrap: &str, topic: &str, partitions: i32, settings
     });
 }
 
+/// Asks until there is an answer: while a leader or a group's coordinator starts or moves, brokers refuse to say anything.
+fn patiently<T, E: Debug>(what: &str, mut ask: impl FnMut() -> Result<T, E>) -> T {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(error) if start.elapsed() >= TIMEOUT => panic!("{what}: {error:?}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}
+
 /// How many brokers the cluster says it has; 0 when it does not answer.
 pub fn broker_count(bootstrap: &str) -> usize {
     let consumer: BaseConsumer = client(bootstrap).create().unwrap();
@@ -84,22 +98,16 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> 
     let consumer: BaseConsumer = client(bootstrap).set("group.id", group).create().unwrap();
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition_range(topic, 0, partitions - 1);
-    // While the group's coordinator moves, brokers refuse to answer.
-    let mut found = consumer.committed_offsets(wanted.clone(), TIMEOUT);
-    let start = Instant::now();
-    while found.is_err() && start.elapsed() < TIMEOUT {
-        std::thread::sleep(Duration::from_millis(200));
-        found = consumer.committed_offsets(wanted.clone(), TIMEOUT);
-    }
-    found
-        .unwrap()
-        .elements()
-        .iter()
-        .filter_map(|element| match element.offset() {
-            Offset::Offset(offset) => Some((element.partition(), offset)),
-            _ => None,
-        })
-        .collect()
+    patiently("the committed offsets", || {
+        consumer.committed_offsets(wanted.clone(), TIMEOUT)
+    })
+    .elements()
+    .iter()
+    .filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    })
+    .collect()
 }
 
 /// The end of each partition.
@@ -107,10 +115,10 @@ pub fn ends(bootstrap: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64>
     let consumer: BaseConsumer = client(bootstrap).create().unwrap();
     (0..partitions)
         .map(|number| {
-            (
-                number,
-                consumer.fetch_watermarks(topic, number, TIMEOUT).unwrap().1,
-            )
+            let (_, end) = patiently("the end of a partition", || {
+                consumer.fetch_watermarks(topic, number, TIMEOUT)
+            });
+            (number, end)
         })
         .collect()
 }
@@ -118,14 +126,9 @@ pub fn ends(bootstrap: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64>
 /// The ids of the members of `group`; real brokers only.
 pub fn members(bootstrap: &str, group: &str) -> Vec<String> {
     let consumer: BaseConsumer = client(bootstrap).create().unwrap();
-    // While the group's coordinator starts or moves, brokers refuse to answer.
-    let mut groups = consumer.fetch_group_list(Some(group), TIMEOUT);
-    let start = Instant::now();
-    while groups.is_err() && start.elapsed() < TIMEOUT {
-        std::thread::sleep(Duration::from_millis(200));
-        groups = consumer.fetch_group_list(Some(group), TIMEOUT);
-    }
-    let groups = groups.unwrap();
+    let groups = patiently("the group", || {
+        consumer.fetch_group_list(Some(group), TIMEOUT)
+    });
     let mut members: Vec<String> = groups
         .groups()
         .iter()
@@ -263,9 +266,9 @@ pub fn store(
     let mut element = list.add_partition(topic, partition);
     element.set_offset(Offset::Offset(offset)).unwrap();
     element.set_metadata(note);
-    consumer
-        .commit(&list, rdkafka::consumer::CommitMode::Sync)
-        .unwrap();
+    patiently("a stored checkpoint", || {
+        consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)
+    });
 }
 
 /// What stands beside a group's checkpoint.
@@ -273,8 +276,25 @@ pub fn note(bootstrap: &str, group: &str, (topic, partition): (&str, i32)) -> St
     let consumer: BaseConsumer = client(bootstrap).set("group.id", group).create().unwrap();
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition(topic, partition);
-    let found = consumer.committed_offsets(wanted, TIMEOUT).unwrap();
+    let found = patiently("the committed offset", || {
+        consumer.committed_offsets(wanted.clone(), TIMEOUT)
+    });
     found.elements()[0].metadata().to_owned()
+}
+
+/// How long it takes until a new member of a new group has the first record of a topic.
+pub fn first_record(bootstrap: &str, topic: &str) -> Duration {
+    let start = Instant::now();
+    let consumer: BaseConsumer = client(bootstrap)
+        .set("group.id", super::unique("first-record"))
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    while !matches!(consumer.poll(Duration::from_millis(100)), Some(Ok(_))) {
+        assert!(start.elapsed() < TIMEOUT, "no record of {topic}");
+    }
+    start.elapsed()
 }
 
 /// A record as a topic keeps it.

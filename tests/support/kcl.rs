@@ -147,7 +147,7 @@ impl Kcl {
         let start = Instant::now();
         while process.try_wait().unwrap().is_none() {
             assert!(
-                start.elapsed() < seconds(40),
+                start.elapsed() < seconds(120),
                 "no end; log:\n{}",
                 self.log()
             );
@@ -158,8 +158,17 @@ impl Kcl {
         assert!(self.log().contains("stopped"), "log:\n{}", self.log());
     }
 
-    /// Ends it as a power cut would.
-    pub fn kill(&mut self) {
-        self.service.kill();
+    /// Ends it as a power cut would, at a moment that `fits`: it stands still while it is looked at.
+    pub fn kill_when(&mut self, fits: impl FnOnce(&Self) -> bool) -> bool {
+        let process = self.service.process.as_ref().unwrap();
+        let group = format!("-{}", process.id());
+        signal(&group, "STOP");
+        let fits = fits(self);
+        if fits {
+            self.service.kill();
+        } else {
+            signal(&group, "CONT");
+        }
+        fits
     }
 }

@@ -14,7 +14,7 @@ use alluvium::source::kinesis::lease::{
 use super::kinesis::access;
 use super::{eventually, seconds};
 
-/// Between two looks: much less than a KCL takes from when it has a lease to its first checkpoint.
+/// Between two looks: much less than a KCL takes from when it has a lease to its first checkpoint (`KCL_BEGIN_MILLIS`).
 const PAUSE: Duration = Duration::from_millis(50);
 /// What all workers of the program are called in [`Watch::shares`].
 pub const OURS: &str = "alluvium";
@@ -75,7 +75,7 @@ impl Watch {
     /// The table as it is now: what a look found that began after the question.
     pub fn leases(&self) -> Vec<Lease> {
         let asked = self.seen.lock().unwrap().looks;
-        eventually("a look at the leases", seconds(30), || {
+        eventually("a look at the leases", seconds(120), || {
             self.seen.lock().unwrap().found_by > asked
         });
         self.seen.lock().unwrap().leases.clone()

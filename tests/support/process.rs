@@ -23,11 +23,25 @@ pub fn memory(id: u32, name: &str) -> Option<u64> {
 /// A number of `/proc/PID/status` as it stands there.
 pub fn number(id: u32, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    field(&status, name)
+}
+
+fn field(status: &str, name: &str) -> Option<u64> {
     let find = |line: &str| {
         let rest = line.strip_prefix(name)?.strip_prefix(':')?;
         rest.split_whitespace().next()?.parse().ok()
     };
     status.lines().find_map(find)
+}
+
+/// How often its threads have begun to wait for something, of those that there are.
+pub fn waits(id: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{id}/task")).expect("this needs Linux's /proc");
+    let waits = |thread: std::io::Result<std::fs::DirEntry>| {
+        let status = std::fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+        field(&status, "voluntary_ctxt_switches")
+    };
+    threads.filter_map(waits).sum()
 }
 
 /// The CPU time of this process so far.

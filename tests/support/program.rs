@@ -118,6 +118,11 @@ impl Program {
         program.log()
     }
 
+    /// What those have said that were started with such a configuration.
+    pub fn said(config: &Config) -> String {
+        read_log(&config.write().with_extension("log"))
+    }
+
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -149,7 +154,7 @@ impl Program {
     /// SIGTERM, and the clean exit that must follow.
     pub fn stop(&mut self) {
         self.signal("TERM");
-        let code = self.wait(seconds(60));
+        let code = self.wait(seconds(120));
         assert_eq!(
             code,
             0,
@@ -182,6 +187,11 @@ impl Program {
         process::number(self.id(), "Threads").expect("a program that runs")
     }
 
+    /// How often its threads have begun to wait for something.
+    pub fn waits(&self) -> u64 {
+        process::waits(self.id())
+    }
+
     /// User and system time of all its threads so far.
     pub fn cpu_time(&self) -> Duration {
         process::cpu(self.id())
@@ -189,7 +199,7 @@ impl Program {
 
     /// Waits until the admin address answers `/readyz` with 200.
     pub fn wait_ready(&mut self) {
-        eventually("the program to be ready", seconds(60), || {
+        eventually("the program to be ready", seconds(180), || {
             assert!(
                 self.is_running(),
                 "the program ended early; log:\n{}",
@@ -216,9 +226,12 @@ impl Program {
 
     /// The metrics page; fails the test when it cannot be had.
     pub fn metrics(&self) -> Metrics {
-        let (status, body) = self
-            .get("/metrics")
-            .expect("no answer from the admin address");
+        let mut page = None;
+        eventually("the page of metrics", seconds(120), || {
+            page = self.get("/metrics");
+            page.is_some()
+        });
+        let (status, body) = page.unwrap();
         assert_eq!(status, 200, "{body}");
         Metrics(body)
     }

@@ -109,7 +109,15 @@ impl Registry {
         let references: Vec<_> = references.collect();
         let question = json!({"schema": text, "schemaType": kind, "references": references});
         let path = format!("/apis/ccompat/v7/subjects/{subject}/versions");
-        let (status, answer) = self.post(&path, &question);
+        // One that has just started may take connections before it can do anything.
+        let (mut status, mut answer) = self.post(&path, &question);
+        for _ in 0..60 {
+            if status < 500 {
+                break;
+            }
+            std::thread::sleep(seconds(1));
+            (status, answer) = self.post(&path, &question);
+        }
         assert_eq!(status, 200, "{subject}: {answer}");
         let id = answer["id"].as_u64().unwrap();
         u32::try_from(id).unwrap()

@@ -6,10 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::{broker, random::Random, seconds};
+use super::{broker, eventually, random::Random, seconds};
 
 pub const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -50,7 +50,7 @@ impl Service {
                 .as_mut()
                 .is_some_and(|child| child.try_wait().unwrap().is_some());
             assert!(
-                !ended && start.elapsed() < seconds(60),
+                !ended && start.elapsed() < seconds(180),
                 "{} did not start; its log: {}",
                 self.name,
                 std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -98,15 +98,30 @@ pub fn python() -> PathBuf {
 }
 
 /// The first of `count` free ports in a row, below the range the system hands out by itself.
+///
+/// Whoever asks may listen on them much later, and again after a pause. Until this process ends nobody else is given them: of each ten
+/// ports the last is kept busy, which also holds off another process of tests.
 pub fn free_ports(count: u16) -> u16 {
+    static TAKEN: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
+    assert!(count < TEN, "the last of ten is not given away");
     let time = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let mut random = Random::new(time ^ u64::from(std::process::id()) << 32);
-    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    (0..1_000)
-        .map(|_| 15_000 + 10 * random.below(1_500) as u16)
-        .find(|&base| (base..base + count).all(is_free))
-        .expect("no free ports")
+    let bind = |port| TcpListener::bind(("127.0.0.1", port)).ok();
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (base, last) = (0..10_000)
+        .map(|_| 15_000 + TEN * random.below(1_500) as u16)
+        .find_map(|base| {
+            let last = bind(base + TEN - 1)?;
+            let free = (base..base + count).all(|port| bind(port).is_some());
+            free.then_some((base, last))
+        })
+        .expect("no free ports");
+    taken.push(last);
+    base
 }
+
+/// Ports that are given away together (`scripts/services/free-ports` does the same).
+const TEN: u16 = 10;
 
 /// A Kafka cluster of the test's own, whose brokers it may kill and start again.
 pub struct Kafka {
@@ -430,6 +445,23 @@ impl Database {
         service.start();
         let address = self.address.clone();
         service.wait_until(|| TcpStream::connect(&address).is_ok());
+        self.wait_for_answers();
+    }
+
+    /// PostgreSQL takes connections while it still repairs what a power cut has left, and answers no question then.
+    fn wait_for_answers(&self) {
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            eventually("answers of a database", seconds(180), || {
+                let asked = self.run("alluvium", &["SELECT 1"]);
+                runtime.block_on(asked).is_ok()
+            });
+        };
+        // The caller may be on a runtime of its own.
+        std::thread::scope(|scope| scope.spawn(ask).join().unwrap());
     }
 
     /// The URL of a database there, as the original writes it.
@@ -452,7 +484,7 @@ impl Database {
         // A server that has just been started may take connections before it takes statements.
         let start = Instant::now();
         while let Err(error) = self.run("alluvium", &[&statement]).await {
-            assert!(start.elapsed() < seconds(30), "{error}");
+            assert!(start.elapsed() < seconds(120), "{error}");
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
         name

@@ -170,7 +170,7 @@ impl Bench {
         let started = std::time::Instant::now();
         while !until(self) {
             assert!(
-                started.elapsed() < Duration::from_secs(20),
+                started.elapsed() < Duration::from_secs(120),
                 "never came true: {what}"
             );
             self.clock.advance(Duration::from_millis(10));
@@ -235,12 +235,12 @@ fn a_bad_record_is_a_dead_letter_of_the_same_span_and_disturbs_nobody() {
 #[test]
 fn nothing_is_committed_before_the_target_has_it_and_others_go_on_meanwhile() {
     let mut bench = Bench::new();
-    bench.target.fail_commits(1);
+    bench.target.fail_commits_of(Some(Table::new("p", "a")));
     bench.source.produce(0, events("a", 5));
     bench.source.assign(0, 0);
     bench.turn().unwrap();
     bench.clock.advance(Duration::from_secs(60));
-    bench.turn_until("attempt", |bench| bench.target.commit_attempts() == 1);
+    bench.turn_until("attempt", |bench| bench.target.commit_attempts() > 0);
     bench.source.produce(1, events("b", 5));
     bench.source.assign(1, 0);
     bench.turn().unwrap();
@@ -252,9 +252,10 @@ fn nothing_is_committed_before_the_target_has_it_and_others_go_on_meanwhile() {
     bench.turn_until("other partition", |bench| {
         bench.source.checkpoint(1) == Some(5)
     });
-    // The failed span comes back after its delay of about a second, in real time.
     assert_eq!(bench.source.checkpoint(0), Some(0));
     assert!(bench.source.plan(0).is_some());
+    // The failed span comes back after its delay of a second or more, in real time.
+    bench.target.fail_commits_of(None);
     bench.turn_until("retry", |bench| bench.source.checkpoint(0) == Some(5));
     assert_eq!(bench.rows("a"), 5);
 }
@@ -319,7 +320,7 @@ fn a_slow_target_pauses_partitions_but_never_the_polls() {
     let started = std::time::Instant::now();
     let mut most = 0;
     while !(bench.source.is_paused(0) && bench.source.is_paused(1)) {
-        assert!(started.elapsed() < Duration::from_secs(20), "never paused");
+        assert!(started.elapsed() < Duration::from_secs(120), "never paused");
         bench.source.produce(0, events("a", 500));
         bench.source.produce(1, events("b", 500));
         bench.turn().unwrap();
@@ -391,15 +392,17 @@ fn a_target_too_slow_for_a_rebalance_costs_a_second_reading_and_no_loss() {
 #[test]
 fn a_lost_partition_is_dropped_and_its_late_acknowledgement_ignored() {
     let mut bench = Bench::new();
-    bench.target.slow_commits(Duration::from_millis(300));
+    bench.target.slow_commits(Duration::from_secs(1));
     bench.source.produce(0, events("a", 5));
     bench.source.assign(0, 0);
     bench.turn().unwrap();
     bench.clock.advance(Duration::from_secs(60));
-    bench.turn().unwrap();
+    bench.turn_until("attempt", |bench| bench.target.commit_attempts() > 0);
     bench.source.0.borrow_mut().next.clear();
     bench.source.happen(Event::Lost(vec![Slot(0)]));
-    std::thread::sleep(Duration::from_millis(500));
+    bench.worker.step().unwrap();
+    // Until it would have been written.
+    std::thread::sleep(Duration::from_millis(1500));
     bench.turn().unwrap();
     // The scripted source asserts that nothing is committed for a partition that is not owned.
     assert_eq!(bench.source.checkpoint(0), Some(0));

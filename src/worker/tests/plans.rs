@@ -296,7 +296,7 @@ fn planned_spans_beyond_the_memory_are_read_one_at_a_time() {
     let started = std::time::Instant::now();
     let mut most = 0;
     while !(0..20).all(|slot| bench.source.checkpoint(slot) == Some(1500)) {
-        assert!(started.elapsed() < Duration::from_secs(30), "never done");
+        assert!(started.elapsed() < Duration::from_secs(120), "never done");
         bench.clock.advance(Duration::from_millis(10));
         bench.worker.step().unwrap();
         let held = bench.worker.tools.budget.held();

@@ -33,6 +33,7 @@ struct Shared {
     order: Vec<Span>,
     attempts: u64,
     failing_commits: u64,
+    failing_table: Option<Table>,
     rejected: HashSet<Table>,
     delay: Duration,
     unusable: Option<String>,
@@ -47,6 +48,11 @@ impl MemoryTarget {
     /// Lets the next `count` commits fail as [`TargetError::Unavailable`].
     pub fn fail_commits(&self, count: u64) {
         self.lock().failing_commits = count;
+    }
+
+    /// Lets every commit that has rows of `table` fail as [`TargetError::Unavailable`]; with `None`, no more.
+    pub fn fail_commits_of(&self, table: Option<Table>) {
+        self.lock().failing_table = table;
     }
 
     /// Refuses rows of `table` from now on, as [`TargetError::Rejected`].
@@ -171,7 +177,9 @@ impl Inserter for MemoryInserter {
         let (delay, fails) = {
             let mut shared = self.target.lock();
             shared.attempts += 1;
-            let fails = shared.failing_commits > 0;
+            let of_table = shared.failing_table.as_ref();
+            let of_table = of_table.is_some_and(|table| self.rows.contains_key(table));
+            let fails = of_table || shared.failing_commits > 0;
             shared.failing_commits = shared.failing_commits.saturating_sub(1);
             (shared.delay, fails)
         };

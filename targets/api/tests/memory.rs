@@ -73,6 +73,23 @@ async fn fails_as_often_as_told_and_keeps_the_rows() {
 }
 
 #[tokio::test]
+async fn fails_where_and_as_long_as_it_was_told_to() {
+    let (target, table) = (MemoryTarget::new(), Table::new("p", "c"));
+    let mut inserter = begin(&target);
+    inserter.add(&table, &batch()).unwrap();
+    target.fail_commits_of(Some(table.clone()));
+    for _ in 0..3 {
+        let failed = inserter.commit(&span()).await;
+        assert!(
+            matches!(failed, Err(TargetError::Unavailable(_))),
+            "{failed:?}"
+        );
+    }
+    target.fail_commits_of(Some(Table::new("p", "other")));
+    assert_eq!(inserter.commit(&span()).await.unwrap().rows, 3);
+}
+
+#[tokio::test]
 async fn rejects_the_table_it_was_told_to() {
     let target = MemoryTarget::new();
     target.reject(Table::new("p", "bad"));

@@ -90,7 +90,7 @@ pub(crate) fn play(seed: u64, size: Size) -> Outcome {
     let failpoints = has_failpoints(&history);
     let slots = slots.collect();
     let mut schedule = Schedule::new(seed, &history, slots, &mut trouble, &proxy, failpoints);
-    let sent = while_fed(|stop| feed.run(size.rate, stop), || schedule.run(size.time));
+    let sent = while_fed(|stop| feed.run(size.rate, stop), || schedule.run(size));
     let mut offences = std::mem::take(&mut schedule.offences);
     drop(schedule);
 

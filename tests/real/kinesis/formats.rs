@@ -52,7 +52,7 @@ fn records_of_a_registry_come_one_by_one_and_in_aggregates() {
     records.push(("unknown".into(), unknown));
     bench.put(&records);
 
-    Program::until_end(&bench.config, seconds(60));
+    Program::until_end(&bench.config, seconds(120));
     let mut rows = table_rows(&bench.config.output());
     for row in &mut rows {
         let properties = row["properties"].as_object_mut().unwrap();

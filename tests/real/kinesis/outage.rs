@@ -57,7 +57,7 @@ fn a_minute_without_the_lease_table_holds_what_is_read_and_doubles_nothing() {
     bench.wait_for_all();
     let [one, other] = &mut programs;
     one.stop();
-    eventually("all records in the target", seconds(60), || {
+    eventually("all records in the target", seconds(120), || {
         bench.numbers().len() >= bench.sent as usize
     });
     other.stop();

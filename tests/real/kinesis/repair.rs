@@ -22,7 +22,7 @@ impl Bench {
     fn die_at(&self, point: &str) {
         let environment = [("ALLUVIUM_FAILPOINT", point)];
         let mut program = Program::start_in(&self.config, &["--until-end"], &environment);
-        assert_eq!(program.wait(seconds(60)), -1, "{}", program.log());
+        assert_eq!(program.wait(seconds(120)), -1, "{}", program.log());
     }
 
     /// The objects in the target.
@@ -53,13 +53,13 @@ fn a_plan_that_a_killed_process_left_is_shown_and_the_next_finishes_it() {
         let head = format!("{place}: an open plan, made with the present settings");
         assert!(shown.contains(&head) && shown.contains(state), "{shown}");
         assert!(shown.contains("nothing was changed"), "{shown}");
-        Program::until_end(&bench.config, seconds(60));
+        Program::until_end(&bench.config, seconds(120));
         bench.assert_all();
         assert_eq!(bench.ask(&["recover"]), "no open plans\n");
         bench.ask(&["verify", "--deep"]);
         bench.send(200);
     }
-    Program::until_end(&bench.config, seconds(60));
+    Program::until_end(&bench.config, seconds(120));
     bench.assert_all();
 }
 
@@ -67,7 +67,7 @@ fn a_plan_that_a_killed_process_left_is_shown_and_the_next_finishes_it() {
 fn a_plan_is_given_up_only_when_nobody_reads_and_its_records_are_read_again() {
     let mut bench = Bench::new(2);
     bench.send(100);
-    Program::until_end(&bench.config, seconds(60));
+    Program::until_end(&bench.config, seconds(120));
     let folder = bench.config.output().join("shop");
     let aside = bench.config.directory.join("aside");
     std::fs::rename(&folder, &aside).unwrap();
@@ -76,7 +76,7 @@ fn a_plan_is_given_up_only_when_nobody_reads_and_its_records_are_read_again() {
     let mut program = Program::start(&bench.config);
     bench.send(100);
     let plans = || bench.ask(&["recover"]).matches(": an open plan").count();
-    eventually("two plans", seconds(60), || plans() == 2);
+    eventually("two plans", seconds(120), || plans() == 2);
     let (code, shown) = bench.try_ask(&["recover", "--discard-plan"]);
     assert_eq!(code, Some(1), "{shown}");
     assert!(shown.contains("stop all copies"), "{shown}");
@@ -98,7 +98,7 @@ fn a_plan_is_given_up_only_when_nobody_reads_and_its_records_are_read_again() {
     std::fs::remove_file(&folder).unwrap();
     std::fs::rename(&aside, &folder).unwrap();
     bench.send(100);
-    Program::until_end(&bench.config, seconds(60));
+    Program::until_end(&bench.config, seconds(120));
     bench.assert_all();
     bench.ask(&["verify", "--deep"]);
 }
@@ -106,6 +106,8 @@ fn a_plan_is_given_up_only_when_nobody_reads_and_its_records_are_read_again() {
 #[test]
 fn a_lost_object_is_found_out_and_written_again_as_it_was() {
     let mut bench = Bench::new(2);
+    // One span of each shard and round, however long a round takes.
+    bench.config = bench.config.set("middleware.max-flush-duration", "10m");
     for round in 0..2 {
         bench.send(60);
         let other = |n: u32| {
@@ -113,7 +115,7 @@ fn a_lost_object_is_found_out_and_written_again_as_it_was() {
             (format!("v{n}"), json!({ "data": data }).to_string().into())
         };
         bench.put(&(0..60).map(other).collect::<Vec<_>>());
-        Program::until_end(&bench.config, seconds(60));
+        Program::until_end(&bench.config, seconds(120));
     }
     bench.ask(&["verify", "--deep"]);
     let whole = bench.objects();
@@ -143,6 +145,6 @@ fn a_lost_object_is_found_out_and_written_again_as_it_was() {
         bench.ask(&["verify", "--deep"]);
     }
     // No checkpoint has moved: there is nothing to be read again.
-    Program::until_end(&bench.config, seconds(60));
+    Program::until_end(&bench.config, seconds(120));
     assert_eq!(bench.objects(), whole);
 }

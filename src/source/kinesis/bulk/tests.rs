@@ -82,7 +82,7 @@ struct Bench {
 fn settings() -> Settings {
     Settings {
         piece: 4 << 10,
-        patience: Duration::from_millis(400),
+        patience: Duration::from_secs(60),
         ..Settings::new(64 << 10)
     }
 }
@@ -115,7 +115,7 @@ impl Bench {
                 Ok(object) => return Ok(object),
                 Err(Unopened::Missing(who)) => return Err(who),
                 Err(Unopened::NotYet(why)) => {
-                    assert!(since.elapsed() < Duration::from_secs(20), "{key}: {why:?}");
+                    assert!(since.elapsed() < Duration::from_secs(120), "{key}: {why:?}");
                     thread::sleep(Duration::from_millis(2));
                 }
             }
@@ -135,7 +135,7 @@ impl Bench {
         let since = Instant::now();
         while !is(self) {
             assert!(
-                since.elapsed() < Duration::from_secs(20),
+                since.elapsed() < Duration::from_secs(120),
                 "never came true: {what}"
             );
             thread::sleep(Duration::from_millis(2));
@@ -275,7 +275,14 @@ fn a_bucket_that_is_down_or_forbidden_is_waited_for() {
 
 #[test]
 fn a_large_object_whose_next_piece_does_not_come_is_opened_again() {
-    let bench = bench();
+    let patience = Duration::from_secs(2);
+    let bench = bench_of(
+        Memory::default(),
+        Settings {
+            patience,
+            ..settings()
+        },
+    );
     bench.bucket.put("k", bytes(100 << 10));
     let mut reader = bench.open("k", 0).unwrap();
     bench.bucket.down.store(true, Ordering::Relaxed);
@@ -322,8 +329,11 @@ fn what_nobody_asks_for_any_more_is_forgotten() {
     let idle = Duration::from_millis(50);
     let bench = bench_of(Memory::default(), Settings { idle, ..settings() });
     bench.bucket.put("k", bytes(9000));
-    bench.fetcher.expect("k", 9000);
-    bench.until("held", |bench| bench.fetcher.held() > 0);
+    // Again and again: it may be forgotten before we look.
+    bench.until("held", |bench| {
+        bench.fetcher.expect("k", 9000);
+        bench.fetcher.held() > 0
+    });
     bench.until("forgotten", |bench| bench.fetcher.held() == 0);
     assert!(bench.fetcher.0.asked().is_empty());
     bench.bucket.down.store(true, Ordering::Relaxed);
@@ -338,7 +348,7 @@ fn what_nobody_asks_for_any_more_is_forgotten() {
     drop(fetcher);
     let since = Instant::now();
     while Arc::strong_count(&bucket) > 1 {
-        assert!(since.elapsed() < Duration::from_secs(20));
+        assert!(since.elapsed() < Duration::from_secs(120));
         thread::sleep(Duration::from_millis(2));
     }
     drop(runtime);
@@ -350,8 +360,7 @@ proptest! {
     /// Many workers, many objects, little room, a bad line: each gets what is in the bucket, and never is more held than may be.
     #[test]
     fn everybody_gets_what_is_there(sizes in proptest::collection::vec((0..80_000usize, 0..200_000u64), 1..9), fails_each in 7..20u64) {
-        let patience = Duration::from_secs(5);
-        let bench = bench_of(Memory { fails_each, ..Memory::default() }, Settings { patience, ..settings() });
+        let bench = bench_of(Memory { fails_each, ..Memory::default() }, settings());
         for (at, (len, _)) in sizes.iter().enumerate() {
             bench.bucket.put(&at.to_string(), bytes(*len));
         }
