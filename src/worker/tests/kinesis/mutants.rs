@@ -21,8 +21,10 @@ const IN_WORLDS: &[Mutation] = &[
     Mutation::NewsOfAnotherReader,
 ];
 
+type Stories = &'static [fn()];
+
 /// What a story must notice: it ends badly.
-const IN_STORIES: &[(Mutation, &[fn()])] = &[
+const IN_STORIES: &[(Mutation, Stories)] = &[
     (
         Mutation::DurableBeforeWritten,
         &[stories::a_plan_that_was_not_written_is_written_by_the_next_owner],
