@@ -1,5 +1,7 @@
 //! What must hold in every world.
 
+use std::collections::BTreeMap;
+
 use super::world::Services;
 use crate::source::kinesis::lease::{Lease, LeasePosition};
 
@@ -34,6 +36,12 @@ pub(super) fn is_settled(services: &Services) -> bool {
         .iter()
         .all(|lease| !has_plan(lease) && (lease.is_finished() || is_open(lease)))
         && shards.all(|shard| leases.iter().any(|lease| lease.key == shard.id))
+}
+
+/// What each lease says is done.
+pub(super) fn checkpoints(services: &Services) -> BTreeMap<String, LeasePosition> {
+    let leases = services.leases.rows().into_iter();
+    leases.map(|lease| (lease.key, lease.checkpoint)).collect()
 }
 
 /// Whether it is settled of all shards where they begin: each has a lease, or comes from one that has, and no lease begins at the tip

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! ALLUVIUM_SEED=17 cargo test --lib kinesis::one_seed -- --nocapture --ignored     the story of a seed
-//! ALLUVIUM_SEEDS=10000 cargo test --lib kinesis::seeds -- --nocapture --ignored              many seeds
+//! ALLUVIUM_SEEDS=10000 cargo test --lib kinesis::seeds -- --nocapture              many seeds
 //! ```
 
 mod beside;
@@ -68,7 +68,6 @@ fn many(mutation: Option<Mutation>, seeds: u64, first: bool) -> (Tally, BTreeMap
 }
 
 #[test]
-#[ignore = "some worlds stand still, docs/kinesis-testing.md"]
 fn seeds() {
     let seeds = number("ALLUVIUM_SEEDS").unwrap_or(SEEDS);
     let (tally, failed) = many(None, seeds, false);
