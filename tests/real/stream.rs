@@ -326,3 +326,24 @@ async fn a_server_that_is_away_is_waited_for() {
         "{answer:?}"
     );
 }
+
+/// The clock by which it was written down is ahead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_that_has_not_come_is_waited_for() {
+    let kinesis = Kinesis::shared().await;
+    let (stream, mut written) = (unique("to-come"), Written::new());
+    kinesis.create(&stream, 1).await;
+    let to_come = From::AtTimestamp(std::time::SystemTime::now() + seconds(4));
+    let shard = "shardId-000000000000";
+    let early = kinesis.open(&stream).await.iterator(shard, to_come).await;
+    assert!(
+        matches!(&early, Err(StreamError::Unavailable(why)) if why.contains("clock")),
+        "{early:?}"
+    );
+    let mut reading = Reading::new(&kinesis, &stream, Mode::Polling).await;
+    reading.readers.start(shard, 1, Start::Begin(to_come));
+    tokio::time::sleep(seconds(5)).await;
+    kinesis.put(&stream, 0..10, &mut written).await;
+    reading.until(10).await;
+    assert_eq!(reading.read, written);
+}

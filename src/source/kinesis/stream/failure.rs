@@ -92,6 +92,10 @@ fn of_answer(doing: &str, code: Option<&str>, message: Option<&str>) -> StreamEr
         "InvalidArgumentException" if message.contains("did not come from this stream") => {
             person(ANOTHER)
         }
+        // A time by a clock that is ahead of the service's: it will come.
+        "InvalidArgumentException" if message.contains("currentTimestampInMillis") => {
+            StreamError::Unavailable(format!("{text}; {CLOCK}"))
+        }
         "InvalidArgumentException" | "ValidationException" => StreamError::Misconfigured(text),
         // The credentials of an instance or a role are about to be renewed, and so on.
         _ => StreamError::Unavailable(text),
@@ -206,12 +210,23 @@ mod tests {
     }
 
     #[test]
-    fn a_late_signature_is_the_clocks_fault() {
-        let error = of_answer(
-            "x",
-            Some("InvalidSignatureException"),
-            Some("Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z"),
-        );
-        assert!(matches!(error, StreamError::Unavailable(text) if text.contains("clock")));
+    fn a_late_signature_and_a_time_to_come_are_the_clocks_fault() {
+        for (code, message) in [
+            (
+                "InvalidSignatureException",
+                "Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z",
+            ),
+            (
+                "InvalidArgumentException",
+                "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: 2, \
+                 currentTimestampInMillis: 1",
+            ),
+        ] {
+            let error = of_answer("x", Some(code), Some(message));
+            assert!(
+                matches!(&error, StreamError::Unavailable(text) if text.contains("clock")),
+                "{error}"
+            );
+        }
     }
 }
