@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alluvium_target::causes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -134,19 +135,8 @@ fn authorities_in(path: &Path) -> Result<RootCertStore, SchemaError> {
 
 /// Why there is no answer, with all that is behind it.
 fn failed(url: &str, error: &(dyn Error + 'static)) -> SchemaError {
-    let mut text = format!("{url}: {error}");
-    let mut untrusted = false;
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        untrusted |= is_untrusted(cause);
-        next = cause.source();
-    }
-    match untrusted {
+    let text = format!("{url}: {}", causes::line(error));
+    match causes::chain(error).any(is_untrusted) {
         true => SchemaError::Misconfigured(
             format!("the schema registry cannot be trusted: {text}").into(),
         ),

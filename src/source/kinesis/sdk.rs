@@ -1,9 +1,8 @@
-//! What clients of AWS services share: region, address, credentials, no retries, and words for what has failed.
+//! What clients of AWS services share: region, address, credentials, no retries.
 //!
 //! Owns nothing that is particular to a service; whoever builds a client from this adds its own limits of time. The SDK repeats nothing:
 //! who is told of a failure at once can pace itself.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -115,33 +114,6 @@ impl Access {
         let endpoint = self.endpoint.as_deref();
         self.keys.is_some() && endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"))
     }
-}
-
-/// An error and what caused it, as one line. Causes that repeat what was said are left out.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut line = String::new();
-    for cause in chain(error) {
-        let text = cause.to_string();
-        if line.is_empty() {
-            line = text;
-        } else if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-    }
-    line
-}
-
-/// What an error of the SDK is about: what caused it, since the SDK itself says only that a call has failed.
-pub(super) fn why(error: &(dyn Error + 'static)) -> String {
-    error.source().map_or_else(|| error.to_string(), causes)
-}
-
-/// An error, what caused it, what caused that, and so on.
-pub(super) fn chain<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

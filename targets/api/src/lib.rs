@@ -5,9 +5,10 @@
 //! after that does Alluvium move the stream's checkpoint.
 //!
 //! This crate owns the nouns both sides speak ([`Partition`], [`Position`], [`Span`], [`Table`]), the
-//! trait, its error, the [`text`] of values, an in-memory target for tests and the [`conformance`] suite every target passes.
+//! trait, its error, the [`causes`] of others, the [`text`] of values, an in-memory target for tests and the [`conformance`] suite every target passes.
 //! It knows nothing of streams, of decoding, or of any particular target.
 
+pub mod causes;
 pub mod conformance;
 pub mod memory;
 pub mod text;

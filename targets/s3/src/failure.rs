@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use alluvium_target::TargetError;
+use alluvium_target::{TargetError, causes};
 use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -63,7 +63,7 @@ impl Failure {
             }
             // The SDK's own words for it, such as "dispatch failure", come first and say nothing.
             None => {
-                let text = error.source().map_or_else(|| error.to_string(), causes);
+                let text = causes::line_behind(error);
                 Self {
                     text: format!("{doing}: {text}"),
                     cure: cure_of_silence(error),
@@ -110,7 +110,7 @@ impl Failure {
     /// A body that could not be read on.
     pub(crate) fn of_body(doing: &str, error: &(dyn Error + 'static)) -> Self {
         Self {
-            text: format!("{doing}: {}", causes(error)),
+            text: format!("{doing}: {}", causes::line(error)),
             cure: Cure::Time,
         }
     }
@@ -154,7 +154,10 @@ where
         text = format!("{text}: {}", message.trim().trim_end_matches('.'));
     } else if matches!(error, SdkError::ResponseError(_)) {
         // The client could not read the answer.
-        text = format!("{text}: {}", error.source().map(causes).unwrap_or_default());
+        text = format!(
+            "{text}: {}",
+            error.source().map(causes::line).unwrap_or_default()
+        );
     }
     if let Some(region) = response.headers().get("x-amz-bucket-region") {
         text = format!("{text} (the bucket is in {region})");
@@ -228,34 +231,15 @@ fn cure_of_credentials(error: &(dyn Error + 'static)) -> Option<Cure> {
     let refused = |cause: &(dyn Error + 'static)| {
         matches!(cause.downcast_ref(), Some(ImdsError::FailedToLoadToken(_)))
     };
-    let cause = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
+    let cause = causes::chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     Some(match cause {
         CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
             Cure::Person(CREDENTIALS)
         }
-        _ if chain(error).any(refused) => Cure::Person(CREDENTIALS),
+        _ if causes::chain(error).any(refused) => Cure::Person(CREDENTIALS),
         // A service that hands out credentials fails or is slow.
         _ => Cure::TimeOr(CREDENTIALS),
     })
-}
-
-/// An error and what caused it, as one line. Causes that repeat what was said are left out.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut line = String::new();
-    for cause in chain(error) {
-        let text = cause.to_string();
-        if line.is_empty() {
-            line = text;
-        } else if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-    }
-    line
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

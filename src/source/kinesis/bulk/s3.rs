@@ -7,6 +7,7 @@ use std::error::Error;
 use std::ops::Range;
 use std::time::Duration;
 
+use alluvium_target::causes;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
@@ -18,7 +19,6 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 
 use super::{Bucket, BucketError, Piece};
-use crate::source::kinesis::sdk;
 
 /// The longest an answer may take, besides what its bytes do on the thinnest line that is still taken for one.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -128,7 +128,7 @@ impl S3Bucket {
         let mut bytes = BytesMut::with_capacity(len);
         let mut body = answer.body;
         while let Some(some) = body.next().await {
-            let some = some.map_err(|error| unavailable(sdk::causes(&error)))?;
+            let some = some.map_err(|error| unavailable(causes::line(&error)))?;
             if bytes.len() + some.len() > len {
                 return Err(unavailable(format!("the answer has more than {len} bytes")));
             }
@@ -154,7 +154,7 @@ impl S3Bucket {
     {
         let name = self.name(key);
         let Some(response) = error.raw_response() else {
-            let why = sdk::why(error);
+            let why = causes::line_behind(error);
             return Err(BucketError::Unavailable(format!("{name}: {why}")));
         };
         let status = response.status().as_u16();

@@ -2,12 +2,12 @@
 
 use std::error::Error;
 
+use alluvium_target::causes;
 use aws_config::imds::client::error::ImdsError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
 use super::StreamError;
-use crate::source::kinesis::sdk::{self, chain};
 
 const RIGHTS: &str = "see docs/kinesis.md for the permissions that are needed";
 const KEYS: &str =
@@ -35,7 +35,7 @@ where
         }
         // The SDK's own words for it, such as "dispatch failure", come first and say nothing.
         _ => {
-            let text = sdk::why(error);
+            let text = causes::line_behind(error);
             of_silence(format!("{doing}: {text}"), error)
         }
     }
@@ -122,7 +122,8 @@ where
 
 /// Whether nobody has credentials to give. One who has them, but fails or is slow, is asked again.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    let Some(cause) = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
+    let Some(cause) =
+        causes::chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
     else {
         return false;
     };
@@ -133,7 +134,7 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     matches!(
         cause,
         CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
-    ) || chain(error).any(refused)
+    ) || causes::chain(error).any(refused)
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
+use alluvium_target::causes;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::source::kinesis::lease::LeaseError;
-use crate::source::kinesis::sdk;
 
 /// What was tried, for the words of its failure.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl Doing<'_> {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let Some(response) = error.raw_response() else {
-            let text = sdk::why(error);
+            let text = causes::line_behind(error);
             let text = self.words(&text);
             // No credentials, or an address that is none.
             return match error {
