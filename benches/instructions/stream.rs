@@ -6,19 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use alluvium::decode::DecoderSettings;
-use alluvium::deliver::SentBefore;
-use alluvium::flush::Policy;
-use alluvium::metrics::{Health, Metrics};
+use alluvium::metrics::Metrics;
 use alluvium::record::{Partition, Position, Record, Span, SpanStart, Table};
 use alluvium::source::{Assigned, Checkpoint, Event, Slot, Source, SourceError};
-use alluvium::table::Objects;
-use alluvium::worker::{Budget, Clock, Leaving, REVOKE_DEADLINE, Shape, Shared, Worker};
+use alluvium::worker::{Clock, Worker};
 use alluvium_target::{Committed, Inserter, Staged, Target, TargetError};
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 
 use super::parts;
 
@@ -26,6 +20,8 @@ use super::parts;
 const PARTITIONS: usize = 4;
 /// Records a poll brings of one partition before the next one's.
 const IN_A_ROW: usize = 100;
+/// More than all records take.
+const MEMORY: u64 = 1 << 30;
 
 /// Reads all payloads by a worker of its own, until what came of them is committed.
 pub fn through_a_worker(payloads: &[Vec<u8>]) {
@@ -42,45 +38,11 @@ pub fn through_a_worker(payloads: &[Vec<u8>]) {
             .collect(),
         drained: Rc::clone(&drained),
     };
-    Worker::new(0, source, Box::new(Still), shared(&runtime))
+    let metrics = Metrics::new().expect("metrics");
+    let shared = parts::worker::shared(runtime.handle(), metrics, Arc::new(Forgetful), MEMORY);
+    Worker::new(0, source, Box::new(Still), shared)
         .run(|| drained.get())
         .expect("everything is committed");
-}
-
-fn shared(runtime: &Runtime) -> Shared {
-    let metrics = Metrics::new().expect("metrics");
-    let memory = 1 << 30;
-    let shape = Shape::new(
-        "",
-        Arc::new(Forgetful),
-        parts::column_settings(Objects::Map),
-        DecoderSettings::Json(parts::json_settings()),
-    );
-    Shared {
-        shape: Arc::new(shape),
-        reshape: Arc::new(|_| Err("no plan was made before".into())),
-        policy: Policy {
-            max_span_age: Duration::from_secs(60),
-            max_batch_age: Duration::from_secs(15),
-            max_output: 1 << 40,
-            batch_rows: 2048,
-            batch_bytes: 4 << 20,
-            max_in_flight: 3,
-        },
-        historical: None,
-        duplicates: None,
-        late: Arc::new(SentBefore),
-        building_limit: memory / 10,
-        max_poll: 1_000,
-        budget: Arc::new(Budget::new(memory, metrics.clone())),
-        metrics,
-        health: Arc::new(Health::new(1)),
-        runtime: runtime.handle().clone(),
-        attempts: Arc::new(Semaphore::new(4)),
-        ends: None,
-        revoke_deadline: REVOKE_DEADLINE,
-        leaving: Arc::new(Leaving::new(1)),
-    }
 }
 
 /// No time passes.

@@ -5,10 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use alluvium::Targets;
-use alluvium::decode::DecoderSettings;
-use alluvium::deliver::SentBefore;
-use alluvium::flush::Policy;
-use alluvium::metrics::{Health, Metrics};
+use alluvium::metrics::Metrics;
 use alluvium::record::{Span, SpanStart, Table};
 use alluvium::source::kinesis::lease::{
     self, HashRange, Lease, LeasePosition, LeaseStore, MemoryLeases, OWNER_PREFIX,
@@ -17,13 +14,11 @@ use alluvium::source::kinesis::stream::Stream;
 use alluvium::source::kinesis::stream::shard::{Readers, Service, Settings};
 use alluvium::source::kinesis::topology::{Initial, Rounds};
 use alluvium::source::kinesis::{KinesisSource, Parts, Runs};
-use alluvium::table::Objects;
-use alluvium::worker::{Budget, Leaving, REVOKE_DEADLINE, Shape, Shared, SystemClock, Worker};
+use alluvium::worker::{SystemClock, Worker};
 use alluvium_target::{Committed, Inserter, Staged, Target, TargetError};
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 
 use crate::server::Server;
 use crate::stock::{RECORDS, SHARDS};
@@ -69,7 +64,7 @@ pub fn read(server: &Server, way: Way) -> Used {
     };
     let (clock, before, servers) = (Instant::now(), own_cpu(), server.cpu());
     let source = source(server, &runtime, &metrics);
-    let shared = shared(&runtime, &metrics, target);
+    let shared = parts::worker::shared(runtime.handle(), metrics.clone(), target, MEMORY);
     Worker::new(0, source, Box::new(SystemClock::default()), shared)
         .run(|| metrics.records.get() >= RECORDS as u64)
         .expect("everything is committed");
@@ -119,40 +114,6 @@ fn leases() -> MemoryLeases {
         });
     }
     leases
-}
-
-fn shared(runtime: &Runtime, metrics: &Arc<Metrics>, target: Arc<dyn Target>) -> Shared {
-    let shape = Shape::new(
-        "",
-        target,
-        parts::column_settings(Objects::Map),
-        DecoderSettings::Json(parts::json_settings()),
-    );
-    Shared {
-        shape: Arc::new(shape),
-        reshape: Arc::new(|_| Err("no plan was made before".into())),
-        policy: Policy {
-            max_span_age: Duration::from_secs(60),
-            max_batch_age: Duration::from_secs(15),
-            max_output: 256 << 20,
-            batch_rows: 2048,
-            batch_bytes: 4 << 20,
-            max_in_flight: 3,
-        },
-        historical: None,
-        duplicates: None,
-        late: Arc::new(SentBefore),
-        building_limit: MEMORY / 10,
-        max_poll: 1_000,
-        budget: Arc::new(Budget::new(MEMORY, metrics.clone())),
-        metrics: metrics.clone(),
-        health: Arc::new(Health::new(1)),
-        runtime: runtime.handle().clone(),
-        attempts: Arc::new(Semaphore::new(4)),
-        ends: None,
-        revoke_deadline: REVOKE_DEADLINE,
-        leaving: Arc::new(Leaving::new(1)),
-    }
 }
 
 /// The program's own target, in a place that no other run has.

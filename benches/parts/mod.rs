@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each benchmark uses its own part")]
 
+pub mod worker;
+
 use std::sync::Arc;
 
 use alluvium::decode::avro::rakam::{self, Carrier, ColumnKind, RakamDecoder, RakamSettings};
