@@ -160,7 +160,7 @@ pub struct Worker<S: Source> {
     revoke_deadline: Duration,
     stop_deadline: Option<Duration>,
     looked: Duration,
-    /// Whether the last poll brought as many bytes as it may.
+    /// Whether the last poll brought as many bytes as it may, or records that were let pass: there is something to be looked at.
     full: bool,
     published: Duration,
     shrunk: Duration,
@@ -266,22 +266,24 @@ impl<S: Source> Worker<S> {
         };
         let (flows, tools) = (&mut self.flows, &mut self.tools);
         let mut now = None;
+        // Of a partition that lets records pass.
+        let mut passing = false;
         let poll_bytes = usize::try_from(tools.budget.limit() / 64).unwrap_or(usize::MAX);
         let poll_bytes = poll_bytes.clamp(MIN_POLL_BYTES, MAX_POLL_BYTES);
         let events = self.source.poll(wait, self.max_poll, &mut |slot, record| {
             let now = *now.get_or_insert_with(|| tools.clock.now());
             match flows.get_mut(&slot) {
-                Some(flow) => flow.take(&record, tools, now),
+                Some(flow) => passing = flow.take(&record, tools, now).is_break(),
                 None => tracing::error!(?slot, position = %record.position, "record of a partition that was never assigned; report this as a bug"),
             }
             // Memory is looked at between polls: what one poll brings must be little of it.
-            if tools.taken.bytes() >= poll_bytes {
+            if passing || tools.taken.bytes() >= poll_bytes {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         })?;
-        self.full = tools.taken.bytes() >= poll_bytes;
+        self.full = passing || tools.taken.bytes() >= poll_bytes;
         tools.taken.publish(&tools.metrics);
         for event in events {
             self.on_event(event);

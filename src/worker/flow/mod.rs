@@ -8,6 +8,7 @@ mod gather;
 mod seal;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -162,18 +163,31 @@ impl Flow {
         }
     }
 
-    /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`].
-    pub(super) fn take(&mut self, record: &Record<'_>, tools: &mut Tools, now: Duration) {
-        if self.is_deaf() || record.position < self.next {
-            return;
+    /// Takes a record into the open span. Failures wait in the flow until [`Flow::take_trouble`]. Breaks off if records are let pass from here
+    /// on: whoever has them need not let them go.
+    pub(super) fn take(
+        &mut self,
+        record: &Record<'_>,
+        tools: &mut Tools,
+        now: Duration,
+    ) -> ControlFlow<()> {
+        if self.is_deaf() {
+            return ControlFlow::Break(());
+        }
+        if record.position < self.next {
+            return ControlFlow::Continue(());
         }
         if self.offered <= record.position {
             self.offered.go_behind(&record.position);
         }
         tools.taken.records += 1;
         tools.taken.bytes += record.bytes();
-        if let Err(error) = self.try_take(record, tools, now) {
-            self.trouble = Some(error);
+        match self.try_take(record, tools, now) {
+            Ok(flow) => flow,
+            Err(error) => {
+                self.trouble = Some(error);
+                ControlFlow::Break(())
+            }
         }
     }
 
@@ -182,10 +196,10 @@ impl Flow {
         record: &Record<'_>,
         tools: &mut Tools,
         now: Duration,
-    ) -> Result<(), TargetError> {
+    ) -> Result<ControlFlow<()>, TargetError> {
         self.seal_bound(record.position, tools)?;
         if self.awaits_recorded() {
-            return Ok(());
+            return Ok(ControlFlow::Break(()));
         }
         self.begin(tools, now)?;
         let mut gathered = self.gather(record, tools, now, true)?;
@@ -195,17 +209,16 @@ impl Flow {
             gathered = self.gather(record, tools, now, false)?;
         }
         if gathered == Gathered::Waits {
-            return Ok(());
+            return Ok(ControlFlow::Break(()));
         }
         self.next.go_behind(&record.position);
         self.last_taken = now;
         self.seal_bound(self.next, tools)?;
         // Only what was handed on tells how large the output has become.
         if gathered == Gathered::HandedOn {
-            self.seal_if_due(tools, now, false)
-        } else {
-            Ok(())
+            self.seal_if_due(tools, now, false)?;
         }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn begin(&mut self, tools: &Tools, now: Duration) -> Result<(), TargetError> {

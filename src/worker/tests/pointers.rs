@@ -191,6 +191,23 @@ fn the_rows_of_an_object_are_of_the_record_that_points_to_it() {
     assert_eq!(bench.target.rows(&Table::dead_letters()), 0);
 }
 
+/// The source has it still when the record is offered again, and need not fetch it once more.
+#[test]
+fn nothing_is_taken_behind_a_record_that_waits() {
+    let not_yet = Err(Unopened::NotYet(NotYet::Asked));
+    let (mut bench, _) = bench(&[("k", vec![not_yet])], policy(), 1 << 30);
+    bench
+        .source
+        .produce(0, [single(1), pointer("k"), single(2), single(3)]);
+    bench.source.assign(0, 0);
+    for _ in 0..5 {
+        bench.turn().unwrap();
+    }
+    let stream = bench.source.0.borrow();
+    assert_eq!(stream.next[&Slot(0)], 2);
+    assert!(stream.paused[&Slot(0)]);
+}
+
 #[test]
 fn a_missing_object_is_a_dead_letter_that_keeps_the_pointer() {
     let missing = Err(Unopened::Missing("s3://b/k is not there".into()));
