@@ -57,6 +57,8 @@ pub(super) struct Assigned {
     /// Whether any record was handed over.
     any_taken: bool,
     waiting: VecDeque<Fetched>,
+    /// Nothing that comes behind this place was dropped.
+    kept_from: Position,
     pub(super) paused: bool,
     /// What had waited was dropped, and nobody reads: it is read again when the shard is not paused any more.
     pub(super) discarded: bool,
@@ -96,6 +98,7 @@ impl Assigned {
             generation,
             next: begun.position,
             stored: begun.position,
+            kept_from: begun.position,
             began: begun.began.or(begun.is_adrift().then_some(since)),
             first_known: matches!(begun.began, Some(Began::Record(_))),
             beginning: match begun.is_adrift() {
@@ -129,6 +132,17 @@ impl Assigned {
     pub(super) fn store(&mut self, position: Position) {
         self.stored = position;
         self.firsts.retain(|(at, _)| *at >= position);
+    }
+
+    /// Goes on there with what waits, if everything behind that place is among it. Whether it is: then nothing needs to be fetched again.
+    pub(super) fn go_back(&mut self, to: Position) -> bool {
+        let kept = to >= self.kept_from && self.trimmed.is_none();
+        let Some(first) = self.waiting.front_mut().filter(|_| kept) else {
+            return false;
+        };
+        first.at = 0;
+        self.next = to;
+        true
     }
 
     /// Reading is to go on there.
@@ -220,6 +234,7 @@ impl Assigned {
     pub(super) fn restart(&mut self, generation: u64, initial: Initial) -> Start {
         self.generation = generation;
         self.waiting.clear();
+        self.kept_from = self.next;
         (self.discarded, self.at_tip) = (false, false);
         (self.ended, self.ended_told) = (None, false);
         // Only who was told of it, and goes on behind it, passes over what is gone.
@@ -265,6 +280,7 @@ impl Assigned {
                 }
             }
             self.waiting.pop_front();
+            self.kept_from = self.next;
         }
         ControlFlow::Continue(())
     }

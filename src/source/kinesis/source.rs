@@ -596,6 +596,9 @@ impl Source for KinesisSource {
 
     fn rewind(&mut self, slot: Slot, to: Position) {
         if let Some(assigned) = self.slots.get_mut(slot) {
+            if assigned.go_back(to) {
+                return;
+            }
             assigned.rewind(to);
             let paused = assigned.paused;
             self.restart(slot);

@@ -1,6 +1,8 @@
 //! Worlds in which one thing happens.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::check;
@@ -9,9 +11,9 @@ use super::process::{self, Process, Ways};
 use super::target::{REFUSED, UNWELCOME};
 use super::world::Services;
 use crate::flush::Policy;
-use crate::record::Sequence;
+use crate::record::{Position, Sequence};
 use crate::source::kinesis::lease::{Began, Lease, LeasePosition};
-use crate::source::kinesis::stream::memory::Limits;
+use crate::source::kinesis::stream::memory::{Call, Limits};
 use crate::source::kinesis::stream::shard::{Mode, Settings};
 use crate::source::kinesis::topology::Initial;
 use crate::source::{Event, Source as _};
@@ -506,4 +508,47 @@ pub(super) fn what_a_reader_had_fetched_counts_for_nothing_when_it_is_replaced()
         }
     }
     assert_eq!(read, put);
+}
+
+/// As a worker does that must wait for what a record needs: again and again, wherever the record is in what was fetched.
+#[test]
+fn whoever_goes_back_to_what_is_still_there_fetches_nothing_again() {
+    for waits_at in [0, 2, 7] {
+        let mut story = Story::new(Initial::TrimHorizon);
+        let put = story.put(8);
+        let services = &story.services;
+        let _inside = services.runtime.enter();
+        let iterators = Arc::new(AtomicU64::new(0));
+        let count = iterators.clone();
+        services.stream.set_troubles(move |call| {
+            count.fetch_add(u64::from(call == Call::Iterator), Ordering::Relaxed);
+            None
+        });
+        let settings = Settings {
+            answer_bytes: 64 << 10,
+            ..Settings::default()
+        };
+        let mut source = process::source(1, services, &Gate::open(), settings);
+        let (mut read, mut waits) = (Vec::new(), 3);
+        for _ in 0..100 {
+            let mut back = None;
+            let polled = source.poll(SECOND, 100, &mut |slot, record| {
+                if read.len() == waits_at && waits > 0 {
+                    waits -= 1;
+                    back = Some(slot);
+                    return ControlFlow::Break(());
+                }
+                read.push(record.position);
+                ControlFlow::Continue(())
+            });
+            polled.unwrap();
+            if let Some(slot) = back {
+                let beginning = Position::in_shard(Sequence::ZERO, 0);
+                source.rewind(slot, read.last().map_or(beginning, |last| last.next()));
+            }
+        }
+        let read: Vec<_> = read.iter().map(|at| at.sequence().unwrap().0).collect();
+        assert_eq!((read, waits), (put, 0));
+        assert_eq!(iterators.load(Ordering::Relaxed), 1);
+    }
 }
