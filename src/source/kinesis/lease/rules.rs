@@ -2,7 +2,8 @@
 //!
 //! Pure: time and chance are arguments. A share is the number of leases over the number of live workers, rounded up; live is who owns
 //! a lease that has not expired, and who asks. Finished leases are nobody's work and do not count; one that waits for its parents does, since it
-//! will be work where it is. (KCL counts finished ones too until they are deleted. That shifts its share, not ours.)
+//! will be work where it is. (KCL counts finished ones too until they are deleted. That shifts its share, not ours. And it steals one lease a look, unless it is told
+//! otherwise: with many of them that takes long.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -158,7 +159,8 @@ impl<'a> Chooser<'a> {
             .filter(|row| row.lease.owner.as_deref() == Some(victim))
             .collect();
         shuffle(&mut candidates, self.chance);
-        let some = excess.min(settings.most_stolen);
+        // Half of what is missing: few looks are enough, and those who come at the same time do not all want the same.
+        let some = excess.min(need.div_ceil(2)).min(settings.most_stolen);
         let stolen = candidates.into_iter().take(some);
         stolen.map(|row| row.lease.clone()).collect()
     }

@@ -19,20 +19,20 @@ pub struct Settings {
     pub failover: Duration,
     /// The most leases it takes.
     pub most_leases: usize,
-    /// The most it takes from a live worker in one look.
+    /// The most it takes from a live worker in one look, which is half of what it lacks at any rate.
     pub most_stolen: usize,
     /// Requests that may be under way at once.
     pub parallel: usize,
 }
 
 impl Settings {
-    /// KCL's defaults for a worker of this name.
+    /// KCL's defaults for a worker of this name, but that more than one lease may be stolen in a look.
     pub fn new(worker: impl Into<String>, failover: Duration) -> Self {
         Self {
             worker: worker.into(),
             failover,
             most_leases: usize::MAX,
-            most_stolen: 1,
+            most_stolen: usize::MAX,
             parallel: 32,
         }
     }

@@ -6,6 +6,8 @@ use super::*;
 use crate::source::kinesis::lease::LeasePosition;
 
 const FAILOVER: Duration = Duration::from_secs(10);
+/// Until a fleet is balanced, however many leases there are.
+const ROUNDS: usize = 12;
 
 /// A table and its workers, whose every request is answered at once.
 struct Fleet {
@@ -95,10 +97,6 @@ impl Fleet {
                 .iter()
                 .all(|count| *count <= target && count + 1 >= target)
     }
-
-    fn share(&self) -> usize {
-        self.table.len().div_ceil(self.workers.len())
-    }
 }
 
 proptest! {
@@ -107,8 +105,8 @@ proptest! {
     #[test]
     fn a_new_fleet_is_balanced_in_a_few_rounds(leases in 0usize..120, workers in 1usize..12, seed: u64) {
         let mut fleet = Fleet::new(leases, workers, seed);
-        // Who comes first takes all there is for one; the others take one more each round.
-        (0..6 + fleet.share()).for_each(|_| fleet.round());
+        // Who comes first takes all there is for one; the others take half of what they lack each round.
+        (0..ROUNDS).for_each(|_| fleet.round());
         prop_assert!(fleet.is_balanced(), "{:?}", fleet.counts());
     }
 
@@ -117,10 +115,10 @@ proptest! {
         leases in 1usize..60, before in 1usize..6, come in 0usize..6, go in 0usize..5, seed: u64,
     ) {
         let mut fleet = Fleet::new(leases, before, seed);
-        (0..6 + fleet.share()).for_each(|_| fleet.round());
+        (0..ROUNDS).for_each(|_| fleet.round());
         fleet.join(come);
         fleet.workers.drain(..go.min(fleet.workers.len() - 1));
-        (0..8 + fleet.share()).for_each(|_| fleet.round());
+        (0..ROUNDS).for_each(|_| fleet.round());
         prop_assert!(fleet.is_balanced(), "{:?}", fleet.counts());
         let table = fleet.table.clone();
         fleet.round();
@@ -217,12 +215,18 @@ fn no_more_is_taken_than_may_be() {
 }
 
 #[test]
-fn one_lease_at_a_time_is_stolen() {
+fn half_of_what_is_missing_is_stolen() {
     let settings = Settings::new("me", FAILOVER);
     let mut board = Board::default();
-    let rows = ["a", "b", "c", "d", "e"].map(|key| row(key, Some("other")));
+    let rows = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|key| row(key, Some("other")));
     board.look(rows.to_vec(), Duration::ZERO);
     let choice = choose(&settings, &board, &[], Duration::ZERO);
+    assert_eq!((choice.take.len(), choice.hungry), (2, true));
+    let modest = Settings {
+        most_stolen: 1,
+        ..settings.clone()
+    };
+    let choice = choose(&modest, &board, &[], Duration::ZERO);
     assert_eq!((choice.take.len(), choice.hungry), (1, true));
     board.look(vec![row("a", Some("other"))], Duration::ZERO);
     let choice = choose(&settings, &board, &[], Duration::ZERO);

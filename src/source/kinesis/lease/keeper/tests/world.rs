@@ -418,7 +418,7 @@ fn counters_that_are_ignored_are_noticed() {
 #[test]
 fn stolen_leases_go_on_where_they_were() {
     each_seed(|seed| {
-        let mut world = World::new(climate(seed, 1), seed);
+        let mut world = World::new(climate(seed, usize::MAX), seed);
         world.run();
         let rows = world.table.rows();
         assert!(
