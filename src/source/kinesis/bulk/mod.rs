@@ -155,11 +155,6 @@ impl Fetcher {
         (self.0.settings.hold / UNIT).saturating_sub(free) * UNIT
     }
 
-    /// Has an object fetched that will be asked for soon.
-    pub fn expect(&self, key: &str, size: u64) {
-        self.object(key, size);
-    }
-
     fn object(&self, key: &str, size: u64) -> Arc<Object> {
         let mut asked = self.0.asked();
         if let Some(asked) = asked.get(key) {

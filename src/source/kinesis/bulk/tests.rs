@@ -331,13 +331,13 @@ fn what_nobody_asks_for_any_more_is_forgotten() {
     bench.bucket.put("k", bytes(9000));
     // Again and again: it may be forgotten before we look.
     bench.until("held", |bench| {
-        bench.fetcher.expect("k", 9000);
+        bench.fetcher.object("k", 9000);
         bench.fetcher.held() > 0
     });
     bench.until("forgotten", |bench| bench.fetcher.held() == 0);
     assert!(bench.fetcher.0.asked().is_empty());
     bench.bucket.down.store(true, Ordering::Relaxed);
-    bench.fetcher.expect("down", 9);
+    bench.fetcher.object("down", 9);
     bench.until("forgotten, too", |bench| bench.fetcher.0.asked().is_empty());
     // And with the fetcher itself.
     let Bench {
