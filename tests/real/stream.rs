@@ -177,6 +177,27 @@ async fn a_stream_is_sent_through_a_split_and_a_merge() {
 
 /// The server's subscriptions last two seconds, with three records an event.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_read_through_a_change_of_its_shard_count() {
+    for mode in [Mode::Polling, Mode::FanOut] {
+        let kinesis = Kinesis::shared().await;
+        let (stream, mut written) = (unique("resize"), Written::new());
+        kinesis.create(&stream, 2).await;
+        kinesis.put(&stream, 0..200, &mut written).await;
+        let mut reading = Reading::new(&kinesis, &stream, mode).await;
+        reading.begin().await;
+        kinesis.resize(&stream, 4).await;
+        kinesis.put(&stream, 200..500, &mut written).await;
+        reading.until(500).await;
+        reading.until_ended(2).await;
+        kinesis.resize(&stream, 2).await;
+        kinesis.put(&stream, 500..800, &mut written).await;
+        reading.until(800).await;
+        reading.until_ended(6).await;
+        assert_eq!(reading.read, written);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_that_end_lose_and_repeat_nothing() {
     let kinesis = Kinesis::start(&[
         ("KINESIS_SUBSCRIPTION_MS", "2000"),
