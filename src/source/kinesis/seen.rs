@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::lease::Tally;
 use crate::metrics::Metrics;
 use crate::metrics::cloudwatch::{Batch, KclMetrics, Look, Renewal};
+use crate::record::Partition;
 
 /// Renewals of leases within this time are told as one round.
 const ROUND: Duration = Duration::from_secs(1);
@@ -42,6 +43,13 @@ impl SeenFrom {
         if let Some(kcl) = &self.kcl {
             kcl.batch(shard, &batch);
         }
+    }
+
+    /// How many milliseconds reading is behind a shard's end.
+    pub(super) fn behind(&self, shard: &Partition, millis: u64) {
+        let id = shard.id().to_string();
+        let gauge = self.metrics.behind.with_label_values(&[shard.topic(), &id]);
+        gauge.set(i64::try_from(millis).unwrap_or(i64::MAX));
     }
 
     /// Something has become of the worker's leases.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
+use tokio::time::Instant;
+
 use super::aggregate::{Unpacked, Unpacker};
 use super::lease::{Began, HashRange, Term};
 use super::stored::Begun;
@@ -66,6 +68,8 @@ pub(super) struct Assigned {
     announced: bool,
     /// How far what waits is behind the shard's end, as far as that was not told to a KCL's metrics yet.
     pub(super) behind: Option<u64>,
+    /// How many milliseconds the stream said last that reading is behind, and when.
+    pub(super) told_behind: Option<(u64, Instant)>,
     /// Whether the tip was reached behind what waits.
     pub(super) at_tip: bool,
     /// That the shard ends behind what waits, and what goes on.
@@ -112,6 +116,7 @@ impl Assigned {
             discarded: false,
             announced: false,
             behind: None,
+            told_behind: None,
             at_tip: false,
             ended: None,
             ended_told: false,

@@ -6,11 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::aggregate::Unpacker;
 use super::lease::{self, Command, HashRange, Holder, Lease, LeaseError, Term};
@@ -30,6 +31,8 @@ use crate::source::{self, Checkpoint, Event, Slot, Source, SourceError};
 /// Between two attempts to find out what follows a shard that has ended, at first and at most.
 const AGAIN: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// How often it is said how far shards that pause have fallen behind.
+const AGE: Duration = Duration::from_secs(1);
 /// Shards that may have ended and wait to be told so.
 const ENDINGS: usize = 64;
 
@@ -109,6 +112,8 @@ pub struct KinesisSource {
     /// Whether the first look at the leases is over and was not told yet.
     looked: bool,
     failed: Option<SourceError>,
+    /// When the gauges of shards that pause were set last.
+    aged: Instant,
 }
 
 impl KinesisSource {
@@ -131,6 +136,7 @@ impl KinesisSource {
             events: Vec::new(),
             looked: false,
             failed: None,
+            aged: Instant::now(),
         }
     }
 
@@ -209,6 +215,7 @@ impl KinesisSource {
             self.on_concluded(concluded);
         }
         self.free_memory();
+        self.age();
     }
 
     /// Waits until something comes in.
@@ -380,17 +387,14 @@ impl KinesisSource {
         let Some(slot) = self.slots.read_as(&fetched.shard, fetched.generation) else {
             return;
         };
-        let stream = self.parts.stream.clone();
         let Some(assigned) = self.slots.get_mut(slot) else {
             return;
         };
         match fetched.news {
             News::Records(batch) => {
-                let id = assigned.partition.id().to_string();
                 if let Some(behind) = batch.behind_ms {
-                    let gauge = &self.parts.metrics.behind;
-                    let millis = i64::try_from(behind).unwrap_or(i64::MAX);
-                    gauge.with_label_values(&[&*stream, &id]).set(millis);
+                    assigned.told_behind = Some((behind, Instant::now()));
+                    self.seen.behind(&assigned.partition, behind);
                 }
                 assigned.behind = batch.behind_ms;
                 if batch.records.is_empty() {
@@ -426,14 +430,28 @@ impl KinesisSource {
         self.note_beginning(slot);
     }
 
+    /// Shards that pause fall further behind, of which the stream tells nothing.
+    fn age(&mut self) {
+        if self.aged.elapsed() < AGE {
+            return;
+        }
+        self.aged = Instant::now();
+        for (_, assigned) in self.slots.iter().filter(|(_, held)| held.paused) {
+            if let Some((told, at)) = assigned.told_behind {
+                let since = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.seen
+                    .behind(&assigned.partition, told.saturating_add(since));
+            }
+        }
+    }
+
     /// What is kept of shards that pause is fetched again when others could fetch nothing because of it.
     fn free_memory(&mut self) {
-        let scarce = self.parts.readers.is_short();
-        if !scarce
-            || self
-                .slots
-                .iter()
-                .any(|(_, assigned)| !assigned.paused && !assigned.is_drained())
+        let reading = || self.slots.iter().filter(|(_, held)| !held.paused);
+        // Where nothing is read nobody needs the room, and whoever has something to hand over makes room with that.
+        if !self.parts.readers.is_short()
+            || reading().next().is_none()
+            || reading().any(|(_, held)| !held.is_drained())
         {
             return;
         }
@@ -586,6 +604,10 @@ impl Source for KinesisSource {
                 continue;
             };
             assigned.paused = false;
+            // A reader that finds it unchanged does not tell it again.
+            if let Some((told, _)) = assigned.told_behind {
+                self.seen.behind(&assigned.partition, told);
+            }
             if assigned.discarded {
                 self.restart(slot);
             } else {

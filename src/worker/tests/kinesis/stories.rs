@@ -11,7 +11,8 @@ use super::process::{self, Process, Ways};
 use super::target::{REFUSED, UNWELCOME};
 use super::world::Services;
 use crate::flush::Policy;
-use crate::record::{Position, Sequence};
+use crate::record::{Position, Record, Sequence};
+use crate::source::kinesis::KinesisSource;
 use crate::source::kinesis::lease::{Began, Lease, LeasePosition};
 use crate::source::kinesis::stream::memory::{Call, Limits};
 use crate::source::kinesis::stream::shard::{Mode, Settings};
@@ -524,8 +525,9 @@ fn whoever_goes_back_to_what_is_still_there_fetches_nothing_again() {
             count.fetch_add(u64::from(call == Call::Iterator), Ordering::Relaxed);
             None
         });
+        // There is room for one answer.
         let settings = Settings {
-            answer_bytes: 64 << 10,
+            answer_bytes: 256 << 10,
             ..Settings::default()
         };
         let mut source = process::source(1, services, &Gate::open(), settings);
@@ -543,12 +545,46 @@ fn whoever_goes_back_to_what_is_still_there_fetches_nothing_again() {
             });
             polled.unwrap();
             if let Some(slot) = back {
+                source.pause(&[slot]);
+                let nothing = &mut |_, _: Record<'_>| unreachable!("the shard pauses");
+                source.poll(SECOND, 100, nothing).unwrap();
                 let beginning = Position::in_shard(Sequence::ZERO, 0);
                 source.rewind(slot, read.last().map_or(beginning, |last| last.next()));
+                source.resume(&[slot]);
             }
         }
         let read: Vec<_> = read.iter().map(|at| at.sequence().unwrap().0).collect();
         assert_eq!((read, waits), (put, 0));
         assert_eq!(iterators.load(Ordering::Relaxed), 1);
     }
+}
+
+/// Who looks at the gauge must not believe that nothing is wrong.
+#[test]
+fn a_shard_that_pauses_falls_behind_for_all_to_see() {
+    let mut story = Story::new(Initial::TrimHorizon);
+    story.put(8);
+    let services = &story.services;
+    let _inside = services.runtime.enter();
+    let mut source = process::source(1, services, &Gate::open(), Settings::default());
+    let mut read = Vec::new();
+    let mut poll = |source: &mut KinesisSource| {
+        let events = source.poll(SECOND, 100, &mut |slot, _| {
+            read.push(slot);
+            ControlFlow::Continue(())
+        });
+        events.unwrap();
+        read.clone()
+    };
+    let slot = (0..100).find_map(|_| poll(&mut source).first().copied());
+    let slot = slot.expect("a record");
+    let behind = &services.metrics.behind;
+    let behind = behind.with_label_values(&["s", "shardId-000000000000"]);
+    let told = behind.get();
+    source.pause(&[slot]);
+    services.runtime.block_on(tokio::time::sleep(SECOND * 60));
+    poll(&mut source);
+    assert!(behind.get() >= told + 60_000, "{told} {}", behind.get());
+    source.resume(&[slot]);
+    assert!(behind.get() < 60_000, "{}", behind.get());
 }
