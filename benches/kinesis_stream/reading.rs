@@ -32,7 +32,7 @@ use crate::{parts, support};
 const STREAM: &str = "events";
 /// The program's memory, as in `make bench`.
 const MEMORY: u64 = 128 << 20;
-/// What readers may hold of it: two answers that are under way.
+/// What readers may hold: two answers that are under way, where the program would let one worker have one of so little memory.
 const READING: usize = 32 << 20;
 
 /// Where rows go.

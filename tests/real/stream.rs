@@ -176,8 +176,9 @@ async fn a_stream_is_sent_through_a_split_and_a_merge() {
 }
 
 /// The server's subscriptions last two seconds, with three records an event.
+/// What the service makes of `UpdateShardCount`, up and down again. The server's own makes shards that have no parents.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_read_through_a_change_of_its_shard_count() {
+async fn a_stream_is_read_through_changes_of_its_shard_count() {
     for mode in [Mode::Polling, Mode::FanOut] {
         let kinesis = Kinesis::shared().await;
         let (stream, mut written) = (unique("resize"), Written::new());
@@ -185,11 +186,16 @@ async fn a_stream_is_read_through_a_change_of_its_shard_count() {
         kinesis.put(&stream, 0..200, &mut written).await;
         let mut reading = Reading::new(&kinesis, &stream, mode).await;
         reading.begin().await;
-        kinesis.resize(&stream, 4).await;
+        let shards = reading.service.stream().list_shards(&Filter::All).await;
+        for shard in shards.unwrap() {
+            let range = (shard.hash_range.start, shard.hash_range.end);
+            kinesis.split(&stream, &shard.id, range).await;
+        }
         kinesis.put(&stream, 200..500, &mut written).await;
-        reading.until(500).await;
-        reading.until_ended(2).await;
-        kinesis.resize(&stream, 2).await;
+        for (one, other) in [(2, 3), (4, 5)] {
+            let shard = |number| format!("shardId-{number:012}");
+            kinesis.merge(&stream, &shard(one), &shard(other)).await;
+        }
         kinesis.put(&stream, 500..800, &mut written).await;
         reading.until(800).await;
         reading.until_ended(6).await;

@@ -8,7 +8,7 @@ use alluvium::source::kinesis::sdk::{Access, Keys};
 use alluvium::source::kinesis::stream::aws::Kinesis as Stream;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ScalingType, StreamStatus};
+use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StreamStatus};
 use md5::{Digest as _, Md5};
 
 use super::service::{Service, free_ports, given, run_directory, script};
@@ -134,15 +134,6 @@ impl Kinesis {
             .send()
             .await
             .unwrap();
-        self.active(stream).await;
-    }
-
-    /// Has so many shards of equal size made of the stream.
-    pub async fn resize(&self, stream: &str, shards: i32) {
-        let update = self.client.update_shard_count().stream_name(stream);
-        let update = update.target_shard_count(shards);
-        let update = update.scaling_type(ScalingType::UniformScaling);
-        update.send().await.unwrap();
         self.active(stream).await;
     }
 
