@@ -175,7 +175,6 @@ async fn a_stream_is_sent_through_a_split_and_a_merge() {
     reshard_and_read(&Kinesis::shared().await, Mode::FanOut).await;
 }
 
-/// The server's subscriptions last two seconds, with three records an event.
 /// What the service makes of `UpdateShardCount`, up and down again. The server's own makes shards that have no parents.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_read_through_changes_of_its_shard_count() {
@@ -203,6 +202,7 @@ async fn a_stream_is_read_through_changes_of_its_shard_count() {
     }
 }
 
+/// The server's subscriptions last two seconds, with three records an event.
 #[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_that_end_lose_and_repeat_nothing() {
     let kinesis = Kinesis::start(&[
